@@ -1,0 +1,8 @@
+"""One backend, deployed as separate functions from one source tree.
+
+    main.py -> edges -> wiring -> adapters -> core <- capabilities <- edges
+
+The edges (manifest, chat) are what is deployed; plugin is all of them behind one entry point. wiring chooses the adapters and is the
+only reader of the environment; adapters turn what is foreign into core's protocols; core is rules, and opens nothing; a capability
+is a file that a developer adds. Edges also speak HTTP through adapters/http.py. tests/test_architecture.py holds all of this.
+"""

@@ -1,0 +1,143 @@
+"""Every way a request can end without an answer, sorted by what the caller can do about it.
+
+    CantileverError
+    ├── ChangeRequest          the caller must send something else
+    │   ├── Malformed          the bytes are not the JSON we read
+    │   ├── Invalid            JSON, but not of the shape that is asked for
+    │   ├── TooLarge           more bytes than we read
+    │   ├── UnsupportedMedia   not plain JSON
+    │   ├── TooSlow            the body did not arrive in time
+    │   ├── NotFound           no such thing, or not yours: the two look alike
+    │   ├── MethodNotAllowed   the path exists, the method does not
+    │   └── Filtered           the model's provider refuses this content
+    ├── Unauthenticated        the caller must present an authorization, or a new one
+    ├── TryLater               the same request may succeed later
+    │   ├── DeadlinePassed     the request's own deadline passed
+    │   ├── Upstream           a foreign system failed or did not answer
+    │   └── StoreUnavailable   the document store failed or did not answer
+    └── TellOperator           only the deployment's owner can mend it
+        ├── Refused            a foreign system refuses us: a key, a quota, a wrong model name
+        └── CapabilityFault    a capability breaks a rule of this house
+
+`code` is stable and goes over the wire, as `retryable` does. Messages are read by people and by models: they say what to do and
+never hold a token, an address or conversation text. How each maps to a status is said in adapters/http.py alone.
+"""
+
+from datetime import timedelta
+from typing import ClassVar
+
+
+class CantileverError(Exception):
+    """Something that ends a request and that its caller is told about."""
+
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+        """How long the foreign system asked us to wait; None where it said nothing."""
+
+
+class ChangeRequest(CantileverError):
+    """The caller must send something else."""
+
+
+class Malformed(ChangeRequest):
+    """The bytes are not the JSON we read (core/strict_json.py says which that is)."""
+
+    code = "malformed"
+
+
+class Invalid(ChangeRequest):
+    """JSON, but not of the shape that is asked for."""
+
+    code = "invalid"
+
+
+class TooLarge(ChangeRequest):
+    """More bytes than we read."""
+
+    code = "too_large"
+
+
+class UnsupportedMedia(ChangeRequest):
+    """A body that is not plain, unencoded JSON."""
+
+    code = "unsupported_media_type"
+
+
+class TooSlow(ChangeRequest):
+    """The body did not arrive in time; the same bytes sent faster will do."""
+
+    code = "body_timeout"
+    retryable = True
+
+
+class NotFound(ChangeRequest):
+    """No such thing, or not yours: the two look alike on purpose."""
+
+    code = "not_found"
+
+
+class MethodNotAllowed(ChangeRequest):
+    """The path exists, the method does not."""
+
+    code = "method_not_allowed"
+
+    def __init__(self, message: str, *, allowed: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+class Filtered(ChangeRequest):
+    """The model's provider refuses this content; other words may do."""
+
+    code = "content_filtered"
+
+
+class Unauthenticated(CantileverError):
+    """The caller must present an authorization, or a new one."""
+
+    code = "unauthenticated"
+
+
+class TryLater(CantileverError):
+    """The same request may succeed later."""
+
+    retryable = True
+
+
+class DeadlinePassed(TryLater):
+    """The request's own deadline passed before the work was done."""
+
+    code = "out_of_time"
+
+
+class Upstream(TryLater):
+    """A foreign system failed, was busy, or did not answer."""
+
+    code = "upstream_failed"
+
+
+class StoreUnavailable(TryLater):
+    """The document store failed or did not answer; whether a write was applied is then unknown."""
+
+    code = "store_unavailable"
+
+
+class TellOperator(CantileverError):
+    """Only the deployment's owner can mend it."""
+
+
+class Refused(TellOperator):
+    """A foreign system refuses us as we are configured: a key, a quota, a model that does not exist."""
+
+    code = "upstream_refused"
+
+
+class CapabilityFault(TellOperator):
+    """A capability breaks a rule of this house; raised while it is imported, or when it reaches for an API it does not name."""
+
+    code = "capability_fault"

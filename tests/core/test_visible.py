@@ -1,0 +1,59 @@
+"""What a model is shown of foreign text."""
+
+import unicodedata
+
+import pytest
+
+from functions.core.visible import visible
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "北京明天天气怎么样?",
+        'Zoë said: "it\'s <b>5 < 6</b> \\ & more"\n\tnext line',
+        "می‌خواهم",  # Persian, a zero-width non-joiner inside a word
+        "क्‍ष",  # Devanagari, a zero-width joiner behind a virama
+        "👨‍👩‍👧 🏳️‍🌈 ❤️ 👍🏽",
+        "e\u0301te\u0301",
+        "مرحبا بالعالم",
+        "שלום עולם",
+        "",
+    ],
+)
+def test_words_stay_as_they_are(text: str) -> None:
+    assert visible(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\u202eb\u202cc", "abc"),
+        ("a\u2066b\u2069c", "abc"),
+        ("pay\u200bload", "payload"),
+        ("\ufeffstart", "start"),
+        ("hi\U000e0001\U000e0041\U000e0042\U000e007f", "hi"),
+        ("x\U000e0101\U000e0150y", "xy"),
+        ("a\u200d b", "a b"),
+        ("1\u200c2", "12"),
+        ("a\u200d\u200d\u200db", "ab"),
+        ("\u200dalone\u200c", "alone"),
+        ("a\x00b\x1b[31mc\x7f\x85", "ab[31mc"),
+        ("a\r\nb", "a\nb"),
+        ("so\u00adft", "soft"),
+        ("\u3164\u115f\u1160\uffa0", ""),
+        ("\u2062\u2063\u2064", ""),
+    ],
+)
+def test_what_no_reader_sees_is_gone(text: str, shown: str) -> None:
+    assert visible(text) == shown
+
+
+def test_every_format_and_control_character_of_unicode_is_gone() -> None:
+    joiners, breaks = {"\u200c", "\u200d"}, {"\n", "\t"}
+    hidden = [character for character in map(chr, range(0x110000)) if unicodedata.category(character) in ("Cf", "Cc")]
+
+    left = [character for character in hidden if visible(f"a{character}b") != "ab"]
+
+    assert len(hidden) > 200
+    assert set(left) == joiners | breaks
