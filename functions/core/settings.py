@@ -1,0 +1,269 @@
+"""What a deployment may choose: environment variables, read once, every fault told at once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+
+from functions.core.capability import Api
+
+
+class InvalidSettings(Exception):
+    """The configuration is wrong; the message lists every fault, a line each."""
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("must be an absolute http(s) URL without user, query or fragment")
+    return value.rstrip("/")
+
+
+def _store(value: str) -> str:
+    if value != "firestore" and not (value.startswith("sqlite:") and len(value) > len("sqlite:")):
+        raise ValueError("must be `firestore` or `sqlite:PATH`")
+    return value
+
+
+Switch = Annotated[bool, BeforeValidator(lambda value: {"on": True, "off": False}.get(value, value) if isinstance(value, str) else value)]
+Url = Annotated[str, AfterValidator(_url)]
+Email = Annotated[str, Field(pattern=r"^[^@\s<>\"']+@[^@\s<>\"']+\.[^@\s<>\"']+$", max_length=254)]
+Line = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class Provider(BaseModel):
+    """How one host of Chat Completions wants to be spoken to; each value can be overruled by a setting."""
+
+    model_config = ConfigDict(frozen=True)
+
+    auth: Literal["bearer", "api-key", "google"]
+    token_limit_parameter: Literal["max_completion_tokens", "max_tokens"]
+    reasoning_effort: str | None = None
+
+
+OPENAI = Provider(auth="bearer", token_limit_parameter="max_completion_tokens", reasoning_effort="none")
+"""`gpt-6-luna` calls functions over Chat Completions only with reasoning_effort "none" (wire.md 5.1)."""
+AZURE = Provider(auth="api-key", token_limit_parameter="max_completion_tokens")
+VERTEX = Provider(auth="google", token_limit_parameter="max_tokens")
+COMPATIBLE = Provider(auth="bearer", token_limit_parameter="max_tokens")
+"""Gemini, Ollama, vLLM and whatever else speaks Chat Completions."""
+
+
+class Settings(BaseModel):
+    """The whole configuration, frozen. A field's alias is its environment variable; its description stands in the README's table."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    public_base_url: Url = Field(
+        "http://localhost:8080",
+        alias="PUBLIC_BASE_URL",
+        description="The origin under which ChatGPT reaches this deployment; every published URL begins with it. https where deployed.",
+    )
+    plugin_name: Annotated[Line, Field(max_length=20)] = Field(
+        "Cantilever", alias="PLUGIN_NAME", description="The plugin's name for people, at most 20 characters."
+    )
+    plugin_name_for_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,50}$")] = Field(
+        "cantilever", alias="PLUGIN_NAME_FOR_MODEL", description="The plugin's name for models: letters, digits and _, at most 50."
+    )
+    plugin_description: Annotated[Line, Field(max_length=100)] | None = Field(
+        None,
+        alias="PLUGIN_DESCRIPTION",
+        description="What the plugin does, for people, at most 100 characters. Unset: the capabilities' own words.",
+    )
+    plugin_description_for_model: Annotated[str, Field(min_length=1, max_length=8000)] | None = Field(
+        None,
+        alias="PLUGIN_DESCRIPTION_FOR_MODEL",
+        description="When a model should call it, at most 8,000 characters. Unset: the operations' own words.",
+    )
+    publisher_name: Annotated[Line, Field(max_length=80)] | None = Field(
+        None,
+        alias="PUBLISHER_NAME",
+        description="Who operates this deployment and answers for it in the legal pages. Required where deployed.",
+    )
+    contact_email: Email | None = Field(
+        None, alias="CONTACT_EMAIL", description="Where users get help; in the manifest. Required where deployed."
+    )
+    privacy_email: Email | None = Field(
+        None, alias="PRIVACY_EMAIL", description="Who answers privacy requests; on /privacy. Required where deployed."
+    )
+    classic_manifest: Switch = Field(
+        True,
+        alias="CLASSIC_MANIFEST",
+        description="`off` withholds `/.well-known/ai-plugin.json`: OpenAI's directory scan has been reported to fail on its presence.",
+    )
+    openai_apps_challenge: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,1000}$")] | None = Field(
+        None,
+        alias="OPENAI_APPS_CHALLENGE",
+        description="The token that proves the domain to OpenAI, served at `/.well-known/openai-apps-challenge`.",
+    )
+
+    openai_api_key: SecretStr | None = Field(
+        None, alias="OPENAI_API_KEY", description="The model's API key itself: for local use. Deployed, name a secret instead."
+    )
+    openai_api_key_secret: Annotated[str, Field(pattern=r"^projects/[^/]+/secrets/[^/]+/versions/[^/]+$")] | None = Field(
+        None,
+        alias="OPENAI_API_KEY_SECRET",
+        description="The model's API key in Secret Manager: `projects/…/secrets/…/versions/latest`. Read again once when the model refuses it.",
+    )
+    openai_base_url: Url = Field(
+        "https://api.openai.com/v1",
+        alias="OPENAI_BASE_URL",
+        description="Where Chat Completions are: OpenAI, Azure, Vertex AI, Gemini, Ollama, vLLM.",
+    )
+    openai_model: Line = Field(
+        "gpt-6-luna", alias="OPENAI_MODEL", description="The model, or Azure's deployment, or Vertex AI's `google/…`."
+    )
+    openai_auth: Literal["bearer", "api-key", "google"] | None = Field(
+        None,
+        alias="OPENAI_AUTH",
+        description="`bearer`, `api-key` (Azure) or `google` (the service account's own token). Unset: told from the host.",
+    )
+    openai_token_limit_parameter: Literal["max_completion_tokens", "max_tokens"] | None = Field(
+        None, alias="OPENAI_TOKEN_LIMIT_PARAMETER", description="How the server calls its output limit. Unset: told from the host."
+    )
+    openai_reasoning_effort: Line | None = Field(
+        None,
+        alias="OPENAI_REASONING_EFFORT",
+        description="Sent as `reasoning_effort`; `omit` sends none. Unset: `none` on api.openai.com, else omitted.",
+    )
+    openai_max_output_tokens: Annotated[int, Field(ge=16, le=100_000)] = Field(
+        1000, alias="OPENAI_MAX_OUTPUT_TOKENS", description="The most tokens that one reply of the model may have."
+    )
+
+    google_cloud_project: Annotated[str, Field(pattern=r"^[a-z][a-z0-9:.-]{4,62}$")] | None = Field(
+        None,
+        alias="GOOGLE_CLOUD_PROJECT",
+        description="The project of Firestore and of traces. Unset: Google's libraries find it where deployed.",
+    )
+    firestore_database: Annotated[str, Field(pattern=r"^(\(default\)|[a-z][a-z0-9-]{3,62})$")] = Field(
+        "(default)", alias="FIRESTORE_DATABASE", description="The Firestore database."
+    )
+    firestore_emulator_host: Annotated[str, Field(pattern=r"^[^\s/]+:\d+$")] | None = Field(
+        None, alias="FIRESTORE_EMULATOR_HOST", description="`host:port` of Google's emulator. Local only."
+    )
+    store: Annotated[str, AfterValidator(_store)] | None = Field(
+        None,
+        alias="STORE",
+        description="`sqlite:PATH` or `firestore`. Unset: Firestore where deployed, `sqlite:.local/cantilever.db` elsewhere.",
+    )
+
+    chat_budget_seconds: Annotated[float, Field(ge=1, le=40, allow_inf_nan=False)] = Field(
+        5.0, alias="CHAT_BUDGET_SECONDS", description="Within this every call is answered, 1 to 40 s; ChatGPT itself gives up at 45."
+    )
+    anonymous_chat: Switch | None = Field(
+        None,
+        alias="ANONYMOUS_CHAT",
+        description="Whether callers without a token may use `/chat` and `/tools`. Unset: `off` where deployed, `on` elsewhere.",
+    )
+    conversation_hours: Annotated[float, Field(gt=0, le=8760, allow_inf_nan=False)] = Field(
+        24.0, alias="CONVERSATION_HOURS", description="A conversation ends this long after its last turn."
+    )
+    buffer_messages: Annotated[int, Field(ge=0, le=200)] = Field(
+        40, alias="BUFFER_MESSAGES", description="The most earlier messages that the model sees."
+    )
+    buffer_tokens: Annotated[int, Field(ge=0, le=200_000)] = Field(
+        8000,
+        alias="BUFFER_TOKENS",
+        description="The most tokens of earlier messages that the model sees, counted as UTF-8 bytes: never too few.",
+    )
+
+    k_service: str | None = Field(
+        None, alias="K_SERVICE", description="Set by Google where deployed; switches every local convenience off."
+    )
+
+    api_urls: Mapping[str, str] = Field(default_factory=dict, exclude=True)
+    """The address of each API whose own setting replaces it, by the API's name."""
+    api_keys: Mapping[str, SecretStr] = Field(default_factory=dict, exclude=True)
+    """The key of each API that has one, by the API's name."""
+
+    @property
+    def deployed(self) -> bool:
+        """Whether Google runs us: the production rules hold."""
+        return self.k_service is not None
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether callers without a token are served."""
+        return self.anonymous_chat if self.anonymous_chat is not None else not self.deployed
+
+    @property
+    def store_url(self) -> str:
+        """The store that was chosen, or follows from where we run."""
+        return self.store or ("firestore" if self.deployed else "sqlite:.local/cantilever.db")
+
+    @property
+    def provider(self) -> Provider:
+        """How the model's host wants to be spoken to: by its name, then by what the settings overrule."""
+        host = urlsplit(self.openai_base_url).hostname or ""
+        found = (
+            OPENAI
+            if host == "api.openai.com"
+            else AZURE
+            if host.endswith(".openai.azure.com")
+            else VERTEX
+            if host.endswith("aiplatform.googleapis.com")
+            else COMPATIBLE
+        )
+        effort = found.reasoning_effort if self.openai_reasoning_effort is None else self.openai_reasoning_effort
+        return Provider(
+            auth=self.openai_auth or found.auth,
+            token_limit_parameter=self.openai_token_limit_parameter or found.token_limit_parameter,
+            reasoning_effort=None if effort == "omit" else effort,
+        )
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str], apis: Sequence[Api] = ()) -> "Settings":
+        """The settings in `environ`; an empty variable counts as unset, and each of `apis` adds its own.
+
+        Raises:
+            InvalidSettings: with every fault, not only the first.
+        """
+        values: dict[str, Any] = {}
+        faults: list[str] = []
+
+        def check(variable: str, adapter: TypeAdapter[Any]) -> Any:
+            try:
+                return adapter.validate_python(environ[variable])
+            except ValidationError as error:
+                told = error.errors(include_url=False, include_context=False, include_input=False)
+                faults.append(f"{variable}: {told[0]['msg'].removeprefix('Value error, ')}")
+
+        for name, field in cls.model_fields.items():
+            if field.alias and environ.get(field.alias):
+                kind: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+                checked = check(field.alias, TypeAdapter(kind))
+                if checked is not None:
+                    values[name] = checked
+        url, key = TypeAdapter(Url), TypeAdapter(SecretStr)
+        values["api_urls"] = {api.name: check(api.url_setting, url) for api in apis if environ.get(api.url_setting)}
+        values["api_keys"] = {api.name: check(api.key_setting, key) for api in apis if api.key_setting and environ.get(api.key_setting)}
+        settings = cls.model_construct(**values)
+        faults.extend(settings.contradictions())
+        if faults:
+            raise InvalidSettings("The configuration is wrong:\n" + "\n".join(f"  - {fault}" for fault in faults))
+        return settings
+
+    def contradictions(self) -> list[str]:
+        """What is wrong between settings that are each right, and what a deployment still lacks."""
+        faults = []
+        if self.openai_api_key and self.openai_api_key_secret:
+            faults.append("OPENAI_API_KEY, OPENAI_API_KEY_SECRET: set one of them, not both")
+        if not self.deployed:
+            return faults
+        if not self.public_base_url.startswith("https://"):
+            faults.append("PUBLIC_BASE_URL: must be https where deployed; it is the origin under which ChatGPT reaches you")
+        if urlsplit(self.openai_base_url).scheme == "http" and (self.openai_api_key or self.openai_api_key_secret):
+            faults.append("OPENAI_BASE_URL: an API key may not travel over http")
+        for variable, value in (
+            ("PUBLISHER_NAME", self.publisher_name),
+            ("CONTACT_EMAIL", self.contact_email),
+            ("PRIVACY_EMAIL", self.privacy_email),
+        ):
+            if not value:
+                faults.append(f"{variable}: required where deployed; the published pages name it")
+        if self.store_url != "firestore":
+            faults.append("STORE: a deployed function's disk is its memory and dies with it; use firestore")
+        if self.firestore_emulator_host:
+            faults.append("FIRESTORE_EMULATOR_HOST: an emulator is for local use; unset it")
+        return faults

@@ -1,0 +1,123 @@
+"""What may be published as an operation, and what is derived from it."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from functions.core.capability import Catalogue, collect
+from functions.core.errors import CapabilityFault
+
+HEAD = '''"""Stars over a place."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from functions.core.capability import Api, Published, Web, operation
+
+SKY = Api("sky", "https://sky.example/v1")
+
+
+class Night(Published):
+    """A night."""
+
+    stars: int
+    """How many are seen."""
+
+
+'''
+
+GOOD = '''@operation(apis=[SKY], scopes=[], read_only=True, open_world=False)
+async def count_stars(web: Web, place: Annotated[str, Field(min_length=1, description="Where.")], faint: Annotated[bool, Field(description="Also faint ones.")] = False) -> Night:
+    """Count the stars over a place.
+
+    More that only readers of the source see.
+    """
+    return Night(stars=len(place))
+'''
+
+
+def written(folder: Path, text: str, name: str = "stars") -> ModuleType:
+    """A capability file as a developer would write it, imported."""
+    path = folder / f"{name}.py"
+    path.write_text(text)
+    spec = importlib.util.spec_from_file_location(f"functions.capabilities.{name}", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def catalogue(folder: Path, text: str) -> Catalogue:
+    return collect([written(folder, text)])
+
+
+def test_everything_is_derived_from_one_function(tmp_path: Path) -> None:
+    found = catalogue(tmp_path, HEAD + GOOD)
+
+    operation = found.operations["count_stars"]
+    assert (operation.title, operation.description) == ("Count stars", "Count the stars over a place.")
+    assert found.capabilities[0].description == "Stars over a place."
+    assert operation.tool.parameters == {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "place": {"type": "string", "minLength": 1, "description": "Where."},
+            "faint": {"type": "boolean", "default": False, "description": "Also faint ones."},
+        },
+        "required": ["place"],
+    }
+    assert operation.result.model_json_schema()["properties"]["stars"]["description"] == "How many are seen."
+    assert [api.name for api in found.apis] == ["sky"]
+
+
+@pytest.mark.parametrize(
+    ("change", "becomes", "fault"),
+    [
+        ('    """Count the stars over a place.\n\n    More that only readers of the source see.\n    """\n', "", "has no docstring"),
+        ("Count the stars over a place.", "x" * 301, "301 characters"),
+        ("async def", "def", "is not async"),
+        ("-> Night:", "-> dict[str, int]:", "does not say what it returns"),
+        ("-> Night:", ":", "does not say what it returns"),
+        ("web: Web, ", "", "write `web: Web`"),
+        ('place: Annotated[str, Field(min_length=1, description="Where.")]', "place", "place has no type"),
+        ('place: Annotated[str, Field(min_length=1, description="Where.")]', "place: str", "place needs a description"),
+        ('description="Where."', f'description="{"x" * 701}"', "at most 700"),
+        ("faint: Annotated", "*faint: Annotated", "name every parameter"),
+        ("count_stars", "CountStars", "name it in lower case"),
+        ("-> Night:", "-> Nihgt:", "names what the file does not|Nihgt"),
+    ],
+)
+def test_what_breaks_a_rule_is_refused_at_import_by_file_and_fault(tmp_path: Path, change: str, becomes: str, fault: str) -> None:
+    assert change in GOOD
+
+    with pytest.raises((CapabilityFault, NameError), match=fault) as refused:
+        written(tmp_path, HEAD + GOOD.replace(change, becomes).replace("= False) ->", ") ->" if "*faint" in becomes else "= False) ->"))
+
+    if isinstance(refused.value, CapabilityFault):
+        assert f"{tmp_path}/stars.py:" in str(refused.value)
+
+
+def test_a_name_is_published_once(tmp_path: Path) -> None:
+    first, second = written(tmp_path, HEAD + GOOD), written(tmp_path, HEAD + GOOD, "heavens")
+
+    with pytest.raises(CapabilityFault, match=r"stars\.py: count_stars is already published by .*heavens\.py"):
+        collect([first, second])
+
+
+def test_a_file_that_says_or_publishes_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CapabilityFault, match=r"stars\.py publishes no operation"):
+        catalogue(tmp_path, HEAD)
+    with pytest.raises(CapabilityFault, match=r"stars\.py has no docstring"):
+        catalogue(tmp_path, HEAD.replace('"""Stars over a place."""', "") + GOOD)
+
+
+def test_an_operation_that_is_only_imported_is_not_published_again(tmp_path: Path) -> None:
+    stars = written(tmp_path, HEAD + GOOD)
+    other = written(tmp_path, HEAD + GOOD.replace("count_stars", "see_stars"), "sight")
+    vars(other)["count_stars"] = vars(stars)["count_stars"]
+
+    assert list(collect([stars, other]).operations) == ["see_stars", "count_stars"]

@@ -1,0 +1,107 @@
+"""The configuration: what follows from what is set, and every fault in one message."""
+
+import pytest
+
+from functions.core.capability import Api
+from functions.core.settings import InvalidSettings, Settings
+
+DEPLOYED = {
+    "K_SERVICE": "plugin-chat",
+    "PUBLIC_BASE_URL": "https://plugin.example.com",
+    "PUBLISHER_NAME": "Example Ltd",
+    "CONTACT_EMAIL": "help@example.com",
+    "PRIVACY_EMAIL": "privacy@example.com",
+}
+
+
+def test_nothing_set_is_the_local_world() -> None:
+    settings = Settings.read({})
+
+    assert (settings.deployed, settings.anonymous, settings.store_url) == (False, True, "sqlite:.local/cantilever.db")
+    assert (settings.public_base_url, settings.openai_model, settings.chat_budget_seconds) == ("http://localhost:8080", "gpt-6-luna", 5.0)
+    assert (settings.buffer_messages, settings.buffer_tokens, settings.conversation_hours) == (40, 8000, 24.0)
+
+
+def test_where_google_runs_us_the_production_rules_hold() -> None:
+    settings = Settings.read(DEPLOYED)
+
+    assert (settings.deployed, settings.anonymous, settings.store_url) == (True, False, "firestore")
+
+
+def test_every_fault_is_told_at_once() -> None:
+    environ = {
+        "K_SERVICE": "x",
+        "PLUGIN_NAME": "far more than twenty characters",
+        "PUBLIC_BASE_URL": "http://plugin.example.com",
+        "CONTACT_EMAIL": "nobody",
+        "ANONYMOUS_CHAT": "perhaps",
+        "CHAT_BUDGET_SECONDS": "41",
+        "STORE": "sqlite:/tmp/x.db",
+        "FIRESTORE_EMULATOR_HOST": "localhost:8085",
+        "OPENAI_API_KEY": "sk-secret",
+        "OPENAI_API_KEY_SECRET": "projects/p/secrets/s/versions/latest",
+        "OPENAI_BASE_URL": "http://model.example.com/v1",
+    }
+
+    with pytest.raises(InvalidSettings) as refused:
+        Settings.read(environ)
+
+    told = str(refused.value)
+    for variable in (*(environ.keys() - {"K_SERVICE"}), "PUBLISHER_NAME", "PRIVACY_EMAIL"):
+        assert f"  - {variable}" in told or f", {variable}: " in told, variable
+    assert "sk-secret" not in told
+
+
+@pytest.mark.parametrize("wrong", ["nan", "inf", "0", "-5", "five"])
+def test_a_budget_that_is_no_budget_is_refused(wrong: str) -> None:
+    with pytest.raises(InvalidSettings):
+        Settings.read({"CHAT_BUDGET_SECONDS": wrong})
+
+
+def test_the_key_is_never_shown() -> None:
+    settings = Settings.read({"OPENAI_API_KEY": "sk-canary"})
+
+    assert "sk-canary" not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("url", "auth", "limit", "effort"),
+    [
+        ("https://api.openai.com/v1", "bearer", "max_completion_tokens", "none"),
+        ("https://res.openai.azure.com/openai/v1", "api-key", "max_completion_tokens", None),
+        (
+            "https://us-central1-aiplatform.googleapis.com/v1/projects/p/locations/us-central1/endpoints/openapi",
+            "google",
+            "max_tokens",
+            None,
+        ),
+        ("https://aiplatform.googleapis.com/v1/projects/p/locations/global/endpoints/openapi", "google", "max_tokens", None),
+        ("https://generativelanguage.googleapis.com/v1beta/openai", "bearer", "max_tokens", None),
+        ("http://localhost:11434/v1", "bearer", "max_tokens", None),
+        ("http://gpu:8000/v1", "bearer", "max_tokens", None),
+        ("https://aiplatform.googleapis.com.evil.example/v1", "bearer", "max_tokens", None),
+    ],
+)
+def test_the_models_host_says_how_it_is_spoken_to(url: str, auth: str, limit: str, effort: str | None) -> None:
+    provider = Settings.read({"OPENAI_BASE_URL": url}).provider
+
+    assert (provider.auth, provider.token_limit_parameter, provider.reasoning_effort) == (auth, limit, effort)
+
+
+def test_what_is_set_overrules_the_host() -> None:
+    provider = Settings.read(
+        {"OPENAI_AUTH": "api-key", "OPENAI_TOKEN_LIMIT_PARAMETER": "max_tokens", "OPENAI_REASONING_EFFORT": "omit"}
+    ).provider
+
+    assert (provider.auth, provider.token_limit_parameter, provider.reasoning_effort) == ("api-key", "max_tokens", None)
+
+
+def test_an_api_brings_its_own_settings() -> None:
+    api = Api("open-meteo-forecast", "https://api.open-meteo.com/v1", "apikey", "OPEN_METEO_API_KEY")
+
+    settings = Settings.read({"OPEN_METEO_FORECAST_URL": "https://customer-api.open-meteo.com/v1/", "OPEN_METEO_API_KEY": "k"}, [api])
+
+    assert settings.api_urls == {"open-meteo-forecast": "https://customer-api.open-meteo.com/v1"}
+    assert settings.api_keys["open-meteo-forecast"].get_secret_value() == "k"
+    with pytest.raises(InvalidSettings, match="OPEN_METEO_FORECAST_URL"):
+        Settings.read({"OPEN_METEO_FORECAST_URL": "file:///etc/passwd"}, [api])

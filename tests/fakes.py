@@ -1,0 +1,73 @@
+"""Stand-ins for what lies outside core, named by how they behave. Each is an implementation of the protocol that it stands for."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+from functions.core.capability import Api, Query
+from functions.core.deadline import Deadline
+from functions.core.documents import Delete, Document, Documents, Key, Put, Snapshot
+from functions.core.errors import CantileverError, StoreUnavailable
+from functions.core.model import Message, Reply, Tool
+
+Scripted = Reply | CantileverError | float
+"""What a scripted model does when it is asked: reply, fail, or wait so many seconds and go on to the next."""
+
+
+class ScriptedModel:
+    """A model that does what its script says, and keeps what it was asked."""
+
+    def __init__(self, *script: Scripted) -> None:
+        self.script = list(script)
+        self.asked: list[Sequence[Message]] = []
+        self.might_call: list[bool] = []
+
+    async def reply(self, messages: Sequence[Message], tools: Sequence[Tool], deadline: Deadline, *, may_call: bool = True) -> Reply:
+        self.asked.append(list(messages))
+        self.might_call.append(may_call)
+        step = self.script.pop(0)
+        while isinstance(step, float):
+            await asyncio.sleep(step)
+            step = self.script.pop(0)
+        if isinstance(step, CantileverError):
+            raise step
+        return step
+
+
+class CannedWeb:
+    """An outside world with one answer for each path."""
+
+    def __init__(self, answers: dict[str, Any]) -> None:
+        self.answers = answers
+        self.asked: list[tuple[str, str, dict[str, Query]]] = []
+
+    async def get(self, api: Api, path: str, **query: Query) -> Any:
+        self.asked.append((api.name, path, query))
+        return self.answers[path]
+
+
+class Meddling:
+    """A store that lets a test act just before each of the first commits, and may lose acknowledgements."""
+
+    def __init__(
+        self, documents: Documents, *, before: Iterable[Callable[[], Awaitable[object]]] = (), lose_acknowledgements: int = 0
+    ) -> None:
+        self.documents = documents
+        self.before = list(before)
+        self.lose_acknowledgements = lose_acknowledgements
+        self.commits: list[Sequence[Put | Delete]] = []
+
+    async def get(self, keys: Sequence[Key], deadline: Deadline) -> Snapshot:
+        return await self.documents.get(keys, deadline)
+
+    async def list(self, collection: str, parent: str, *, after: str = "", limit: int, deadline: Deadline) -> Sequence[Document]:
+        return await self.documents.list(collection, parent, after=after, limit=limit, deadline=deadline)
+
+    async def commit(self, writes: Sequence[Put | Delete], deadline: Deadline) -> None:
+        if self.before:
+            await self.before.pop(0)()
+        self.commits.append(writes)
+        await self.documents.commit(writes, deadline)
+        if self.lose_acknowledgements:
+            self.lose_acknowledgements -= 1
+            raise StoreUnavailable("The connection broke.")
