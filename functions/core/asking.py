@@ -1,0 +1,134 @@
+"""The model's part of a turn: ask, run the operations it calls, ask again, until it answers."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from functions.core.capability import Operation, Web
+from functions.core.conversation import Step
+from functions.core.deadline import Deadline
+from functions.core.errors import CantileverError, DeadlinePassed, Filtered, Invalid, TooLarge, Upstream
+from functions.core.model import Assistant, Call, Message, Model, Reply, Result, System, Usage, User
+from functions.core.visible import visible
+
+MAX_ROUNDS = 4
+"""Replies that may call operations; the one after them must answer. A forecast needs one, a comparison two."""
+
+MAX_CALLS = 8
+"""Calls that are run in one turn; each may cost a foreign API's quota and the user's time."""
+
+MAX_RESULT = 60_000  # characters; the whole answer must stay under ChatGPT's 100,000, and a model's window is shared
+MAX_ANSWER = 30_000  # characters; with the longest question it still fits one page of the transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model said in the end, and what it took."""
+
+    text: str
+    finish: Literal["stop", "length", "content_filter", "refusal"]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What asking has cost so far: the caller's, so that a turn that fails still tells it."""
+
+    steps: list[Step] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """The operations that a turn may call, and how each gets its view of the outside world."""
+
+    operations: Mapping[str, Operation]
+    web: Callable[[Operation, Deadline], Web]
+
+    async def run(self, call: Call, deadline: Deadline) -> tuple[Result, Step]:
+        """Run one call. What goes wrong becomes a result that the model can act on."""
+        began = deadline.clock()
+        try:
+            text = await self.call(call.name, call.arguments, deadline)
+            ok = True
+        except CantileverError as error:
+            text = json.dumps({"error": {"code": error.code, "message": error.message}}, ensure_ascii=False)
+            ok = False
+        milliseconds = round((deadline.clock() - began) * 1000)
+        return Result(call.id, text), Step(name=call.name[:64], ok=ok, milliseconds=milliseconds)
+
+    async def call(self, name: str, arguments: bytes | str, deadline: Deadline) -> str:
+        """The result of the operation `name`, as JSON text.
+
+        Raises:
+            Invalid: there is no such operation, or it does not take these arguments.
+            TooLarge: the result has more than MAX_RESULT characters.
+            DeadlinePassed: it was not done in time.
+            CantileverError: whatever the operation raises.
+        """
+        operation = self.operations.get(name)
+        if operation is None:
+            raise Invalid(f"There is no operation of that name; there are: {', '.join(self.operations)}.")
+        try:
+            async with deadline.limit():
+                text = await operation.run(self.web(operation, deadline), arguments)
+        except TimeoutError as error:
+            raise DeadlinePassed(f"{name} was not done in time.") from error
+        if len(text) > MAX_RESULT:
+            raise TooLarge(f"The result of {name} is too long; ask for less of it.")
+        return text
+
+
+async def ask(model: Model, toolbox: Toolbox, instructions: str, said: Sequence[Message], deadline: Deadline, tally: Tally) -> Answer:
+    """The model's answer to what was said, the last of it the user's question. `tally` is kept up to date on the way.
+
+    Raises:
+        DeadlinePassed: it was not done in time.
+        Filtered: the provider withheld the answer.
+        Upstream: the model failed, or calls on without answering.
+        Refused: the model does not serve us as we are configured.
+    """
+    messages: list[Message] = [System(instructions), *(_shown(message) for message in said)]
+    tools = [operation.tool for operation in toolbox.operations.values()]
+    for rounds_left in range(MAX_ROUNDS, -1, -1):
+        calls_left = MAX_CALLS - len(tally.steps)
+        may_call = rounds_left > 0 and calls_left > 0
+        reply = await model.reply(messages, tools, deadline, may_call=may_call)
+        tally.usage += reply.usage
+        if reply.finish != "calls" or not may_call:
+            return _answer(reply)
+        messages.append(Assistant(reply.text, reply.calls))
+        messages.extend(await _results(toolbox, reply.calls, calls_left, deadline, tally))
+    raise AssertionError("the last round may not call, so it answers or raises")
+
+
+async def _results(toolbox: Toolbox, calls: Sequence[Call], most: int, deadline: Deadline, tally: Tally) -> list[Result]:
+    """Run the calls of one reply side by side. Every call is answered, as the protocol wants; those beyond `most` with a refusal."""
+    ran = await asyncio.gather(*(toolbox.run(call, deadline) for call in calls[:most]))
+    tally.steps.extend(step for _, step in ran)
+    refusal = json.dumps({"error": {"code": "too_many_calls", "message": "No more calls in this turn; answer with what you have."}})
+    return [Result(result.call_id, visible(result.text)) for result, _ in ran] + [Result(call.id, refusal) for call in calls[most:]]
+
+
+def _answer(reply: Reply) -> Answer:
+    if reply.finish == "calls":
+        raise Upstream("The model kept calling operations instead of answering; ask a simpler question.")
+    if reply.finish == "content_filter" and not reply.text:
+        raise Filtered("The model's provider withholds an answer to this; say it in other words.")
+    if not reply.text:
+        raise Upstream("The model ended without an answer; ask again, or raise OPENAI_MAX_OUTPUT_TOKENS.")
+    if len(reply.text) > MAX_ANSWER:
+        return Answer(reply.text[:MAX_ANSWER], "length")
+    return Answer(reply.text, reply.finish)
+
+
+def _shown(message: Message) -> Message:
+    """A message of the conversation as the model sees it: without hidden characters."""
+    match message:
+        case User(text):
+            return User(visible(text))
+        case Assistant(text, calls):
+            return Assistant(visible(text), calls)
+        case _:
+            return message
