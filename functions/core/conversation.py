@@ -89,8 +89,10 @@ class Tokens(BaseModel):
     output_tokens: int
 
 
-class Turn(Stored):
-    """A question and what came of it."""
+class TranscriptTurn(BaseModel):
+    """A question and what came of it: done with an answer, or failed with an error."""
+
+    model_config = ConfigDict(frozen=True)
 
     turn_id: str
     status: Literal["done", "failed"]
@@ -100,10 +102,12 @@ class Turn(Stored):
     error: Failure | None = None
     operations: tuple[Step, ...] = ()
     usage: Tokens
-    asked_at: datetime
-    """By the store's clock."""
-    milliseconds: int
-    """From the read to the answer."""
+    asked_at: datetime = Field(description="By the store's clock.")
+    milliseconds: int = Field(description="From the question to the answer.")
+
+
+class Turn(TranscriptTurn, Stored):
+    """A turn as it is stored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,21 @@
+"""All functions behind one entry point: for the local world, and for a deployment without a load balancer."""
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions import chat, manifest
+from functions.adapters.http import pattern
+from functions.routes import ROUTES
+
+EDGES = {"manifest": manifest.EDGE, "chat": chat.EDGE}
+
+_TABLE = [(pattern(template), EDGES[name]) for name, templates in ROUTES.items() for template in templates]
+
+
+@functions_framework.aio.http
+async def plugin(request: Request) -> Response:
+    """The entry point: to the function that ROUTES names; what nobody serves, manifest refuses."""
+    path = request.scope["path"]
+    edge = next((edge for template, edge in _TABLE if template.fullmatch(path)), manifest.EDGE)
+    return await edge(request)

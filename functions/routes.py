@@ -1,0 +1,23 @@
+"""Which function serves which path: the one table that the local router, the URL map of a load balancer and the tests read."""
+
+from collections.abc import Mapping
+
+ROUTES: Mapping[str, tuple[str, ...]] = {
+    "manifest": (
+        "/.well-known/ai-plugin.json",
+        "/.well-known/openai-apps-challenge",
+        "/manifest.json",
+        "/openapi.json",
+        "/logo.png",
+        "/legal",
+        "/privacy",
+        "/terms",
+        "/support",
+    ),
+    "chat": (
+        "/chat",
+        "/chat/{session_id}",
+        "/tools/{operation}",
+    ),
+}
+"""Function -> path templates; `{name}` stands for one segment."""

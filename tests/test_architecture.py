@@ -1,0 +1,152 @@
+"""The import rule and what follows from it (functions/__init__.py), read off the syntax tree."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EDGES = {"manifest", "chat", "plugin"}
+FOREIGN = {"google", "grpc", "aiohttp", "sqlite3", "tenacity", "cryptography", "joserfc", "nh3"}
+PRODUCT = sorted([ROOT / "main.py", *(ROOT / "functions").rglob("*.py")])
+
+MAY_IMPORT = {
+    "core": {"core"},
+    "capabilities": {"core", "capabilities"},
+    "adapters": {"core", "adapters"},
+    "wiring": {"core", "adapters"},
+    "routes": set(),
+    "manifest": {"core", "capabilities", "adapters.http", "wiring", "routes"},
+    "chat": {"core", "capabilities", "adapters.http", "wiring", "routes"},
+    "plugin": {"manifest", "chat", "adapters.http", "routes"},
+    "main": {"core"},
+}
+"""Part of the house -> parts it may name."""
+
+
+def part(path: Path) -> str:
+    """The part of the house that a file belongs to."""
+    relative = path.relative_to(ROOT).with_suffix("")
+    return relative.parts[0] if relative.parts[0] == "main" else (relative.parts[1] if len(relative.parts) > 1 else "functions")
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Every module that a file names, and whether it does so late, inside a function."""
+    tree = ast.parse(path.read_text("utf-8"))
+    late = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for inner in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) in late) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module == "functions":
+            yield from ((f"functions.{alias.name}", id(node) in late) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the part of the house"
+            yield f"{node.module}", id(node) in late
+
+
+def id_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=id_of)
+def test_a_module_imports_only_what_its_part_of_the_house_may(path: Path) -> None:
+    allowed = MAY_IMPORT.get(part(path), set())
+
+    named = [name.removeprefix("functions.") for name, _ in imports(path) if name.startswith("functions.")]
+
+    assert [name for name in named if not any(name == part or name.startswith(f"{part}.") for part in allowed)] == []
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=id_of)
+def test_foreign_systems_are_named_by_adapters_alone(path: Path) -> None:
+    named = {name.partition(".")[0] for name, _ in imports(path)}
+
+    assert part(path) == "adapters" or named & FOREIGN == set()
+    assert part(path) in EDGES or "functions_framework" not in named
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=id_of)
+def test_core_needs_the_standard_library_and_pydantic_only(path: Path) -> None:
+    if part(path) not in {"core", "capabilities", "routes"}:
+        return
+
+    named = {name.partition(".")[0] for name, _ in imports(path)}
+
+    assert named - set(sys.stdlib_module_names) <= {"pydantic", "functions"}
+    assert named & {"os", "time", "socket", "logging", "random", "secrets", "subprocess", "pathlib"} == set()
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=id_of)
+def test_only_main_and_wiring_import_late(path: Path) -> None:
+    if id_of(path) in {"main.py", "functions/wiring.py"}:
+        return
+
+    assert [name for name, late in imports(path) if late] == []
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=id_of)
+def test_only_wiring_reads_the_environment(path: Path) -> None:
+    tree = ast.parse(path.read_text("utf-8"))
+
+    attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "os" for alias in node.names}
+
+    assert id_of(path) == "functions/wiring.py" or (attributes | names) & {"environ", "environb", "getenv"} == set()
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=id_of)
+def test_status_codes_are_known_to_the_http_adapter_alone(path: Path) -> None:
+    tree = ast.parse(path.read_text("utf-8"))
+
+    named = {node.arg for node in ast.walk(tree) if isinstance(node, ast.keyword)} & {"status_code"}
+
+    assert part(path) == "adapters" or named == set()
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=id_of)
+def test_every_module_says_what_it_is_and_fits_a_reader(path: Path) -> None:
+    text = path.read_text("utf-8")
+
+    assert ast.get_docstring(ast.parse(text))
+    assert len(text.splitlines()) <= 300
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=id_of)
+def test_exceptions_are_never_swallowed(path: Path) -> None:
+    tree = ast.parse(path.read_text("utf-8"))
+
+    caught = [ast.unparse(node.type) if node.type else "everything" for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)]
+
+    assert id_of(path) == "functions/adapters/http.py" or not {"everything", "Exception", "BaseException"} & set(caught)
+
+
+def loaded_by(function: str) -> set[str]:
+    """The top-level modules in a fresh process that was asked for `function`, without site customisation or environment."""
+    script = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import main; main.{function}; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True, env={}, cwd="/")
+    return set(ran.stdout.split())
+
+
+def test_the_manifest_function_starts_light() -> None:
+    loaded = loaded_by("manifest")
+
+    assert loaded & {"grpc", "aiohttp", "tenacity", "sqlite3", "mcp", "google.cloud.firestore", "google.auth", "functions.chat"} == set()
+    assert len(loaded) < 620, "a budget in modules: the framework alone loads about 410"
+
+
+def test_the_chat_function_loads_only_the_store_it_uses() -> None:
+    loaded = loaded_by("chat")
+
+    assert "functions.adapters.sqlite" in loaded
+    assert loaded & {"grpc", "google.cloud.firestore", "google.cloud.secretmanager", "functions.manifest", "mcp"} == set()
+
+
+def test_every_route_has_a_handler_and_every_handler_a_route() -> None:
+    from functions import chat, manifest, plugin
+    from functions.routes import ROUTES
+
+    assert {name: set(edge.handlers) for name, edge in plugin.EDGES.items()} == {name: set(paths) for name, paths in ROUTES.items()}
+    assert (plugin.EDGES["chat"], plugin.EDGES["manifest"]) == (chat.EDGE, manifest.EDGE)
