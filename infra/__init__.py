@@ -1,0 +1,1 @@
+"""What surrounds the functions: how they are deployed, and the local world."""

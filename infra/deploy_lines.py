@@ -1,0 +1,279 @@
+"""The lines that deploy Cantilever, made from infra/functions.json and functions/routes.py: `python -m infra.deploy_lines`.
+
+They are printed, not run: a reader pastes them into a shell. tests/infra/test_deploy.py runs them against gcloud's own parser.
+"""
+
+import json
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from functions.core.conversation import CONVERSATIONS, TURNS
+from functions.routes import ROUTES
+
+TABLE = Path(__file__).with_name("functions.json")
+
+FALLBACK = "manifest"
+"""The entry point that answers what no route names: it is the cheapest, and its 404 is in our shape."""
+
+COLLECTIONS = (CONVERSATIONS, TURNS)
+"""What Firestore deletes some day after `expires_at`."""
+
+UNINDEXED = ("body", "stamp")
+"""Fields that no query asks for: an index of them would cost each write (adapters/firestore.py)."""
+
+BUILDER = "plugin-build"
+BUILDER_ROLES = ("roles/artifactregistry.writer", "roles/logging.logWriter", "roles/storage.objectViewer")
+"""What a build needs, and no more: https://cloud.google.com/functions/docs/securing/build-custom-sa"""
+
+WIDTH = 120
+"""Characters of a line in the README, where a word allows it."""
+
+APIS = ("artifactregistry", "cloudbuild", "cloudfunctions", "compute", "firestore", "run", "secretmanager")
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One deployed function: a row of infra/functions.json. Values may name shell variables."""
+
+    name: str
+    """Of small letters and dashes, so that the Cloud Run service under it has the same name."""
+    entry_point: str
+    runtime: str
+    memory: str
+    cpu: float
+    concurrency: int
+    min_instances: int
+    max_instances: int
+    timeout_seconds: int
+    ingress: str
+    allow_unauthenticated: bool
+    service_account: str
+    roles: Sequence[str]
+    """The project's roles that its account is granted."""
+    secrets: Mapping[str, str]
+    """Setting -> the secret whose name it is given. The function reads the value itself, and again when it was rotated."""
+    env: Mapping[str, str]
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Every environment variable that it is deployed with."""
+        names = {setting: f"projects/$PROJECT/secrets/{secret}/versions/latest" for setting, secret in self.secrets.items()}
+        return {**self.env, **names}
+
+
+FUNCTIONS: Sequence[Function] = tuple(Function(**row) for row in json.loads(TABLE.read_text("utf-8")))
+
+ALL_IN_ONE = next(function for function in FUNCTIONS if function.entry_point == "plugin")
+"""The function that is the whole plugin."""
+
+SEPARATE: Sequence[Function] = tuple(function for function in FUNCTIONS if function != ALL_IN_ONE)
+"""The functions that need a load balancer to be one plugin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Lines to paste together, and the words that a reader needs before."""
+
+    title: str
+    words: str
+    lines: Sequence[str]
+
+
+def steps() -> Iterator[Step]:
+    """The whole way, in order."""
+    yield Step("Say what is yours", "The key is read from the keyboard, so that no shell history keeps it.", tuple(choices()))
+    words = "A Firestore location cannot be changed later. A new account takes seconds to be known: paste a line that misses it again."
+    yield Step("Once for a project", words, tuple(project()))
+    words = "The whole plugin at its own address: no domain, no load balancer."
+    yield Step("One function", words, (own_address(ALL_IN_ONE), *deployment(ALL_IN_ONE)))
+    words = "Deployed, `/chat` refuses callers without a token. This opens it, and your model's bill, to whoever knows the address."
+    yield Step("A trial", words, (opening(ALL_IN_ONE),))
+    words = "Instead, each function scales and is granted rights by itself; behind a load balancer they are one plugin on your own domain."
+    lines = [line for function in SEPARATE for line in deployment(function)]
+    yield Step("Separate functions", words, ("PUBLIC_BASE_URL=https://plugin.example.com", *lines))
+    words = "The last line prints the address for your domain's A record; Google makes the certificate once the record points there."
+    yield Step("Their load balancer", words, tuple(load_balancer(SEPARATE)))
+
+
+def choices() -> Iterator[str]:
+    """The shell variables that the other lines use."""
+    yield "PROJECT=my-project"
+    yield "REGION=us-central1"
+    yield "FIRESTORE_LOCATION=nam5"
+    yield 'PUBLISHER_NAME="Example, Inc."'
+    yield "CONTACT_EMAIL=help@example.com"
+    yield "PRIVACY_EMAIL=privacy@example.com"
+    yield "read -rs OPENAI_API_KEY"
+
+
+def project() -> Iterator[str]:
+    """What a project needs once, whichever functions it runs."""
+    yield gcloud("services enable", *(f"{api}.googleapis.com" for api in APIS))
+    yield from account(BUILDER, BUILDER_ROLES)
+    yield gcloud(
+        "firestore databases create",
+        "--database=(default)",
+        "--location=$FIRESTORE_LOCATION",
+        "--type=firestore-native",
+        "--delete-protection",
+    )
+    for collection in COLLECTIONS:
+        where = (f"--collection-group={collection}", "--database=(default)", "--async")
+        yield gcloud("firestore fields ttls update expires_at", *where, "--enable-ttl")
+        for field in UNINDEXED:
+            yield gcloud(f"firestore indexes fields update {field}", *where, "--disable-indexes")
+    for secret in sorted({secret for function in FUNCTIONS for secret in function.secrets.values()}):
+        variable = secret.upper().replace("-", "_")
+        yield gcloud("secrets create", secret, "--replication-policy=automatic")
+        yield f'printf %s "${variable}" | ' + gcloud("secrets versions add", secret, "--data-file=-")
+
+
+def deployment(function: Function) -> Iterator[str]:
+    """A function's account, its grants, itself, and the boost that `functions deploy` has no flag for."""
+    yield from account(function.service_account, function.roles)
+    for secret in function.secrets.values():
+        yield gcloud(
+            "secrets add-iam-policy-binding",
+            secret,
+            f"--member={member(function.service_account)}",
+            "--role=roles/secretmanager.secretAccessor",
+        )
+    yield deploy(function)
+    yield gcloud("run services update", function.name, "--region=$REGION", "--cpu-boost", "--quiet")
+
+
+def deploy(function: Function) -> str:
+    """The line that deploys a function."""
+    # The variables are parted by | and not by commas: "Example, Inc." is a publisher's name (gcloud topic escaping).
+    settings = "|".join(f"{name}={value}" for name, value in function.settings.items())
+    return gcloud(
+        "functions deploy",
+        function.name,
+        "--gen2",
+        "--region=$REGION",
+        f"--runtime={function.runtime}",
+        "--source=.",
+        f"--entry-point={function.entry_point}",
+        "--trigger-http",
+        "--allow-unauthenticated" if function.allow_unauthenticated else "--no-allow-unauthenticated",
+        f"--run-service-account={email(function.service_account)}",
+        f"--build-service-account=projects/$PROJECT/serviceAccounts/{email(BUILDER)}",
+        f"--memory={function.memory}",
+        f"--cpu={function.cpu}",
+        f"--concurrency={function.concurrency}",
+        f"--min-instances={function.min_instances}",
+        f"--max-instances={function.max_instances}",
+        f"--timeout={function.timeout_seconds}s",
+        f"--ingress-settings={function.ingress}",
+        f"--update-env-vars=^|^{settings}",
+        "--quiet",
+    )
+
+
+def own_address(function: Function) -> str:
+    """The address of a service that need not exist yet: https://cloud.google.com/run/docs/triggering/https-request#deterministic"""
+    number = gcloud("projects describe", "$PROJECT", "--format=value(projectNumber)")
+    return f'PUBLIC_BASE_URL="https://{function.name}-$({number}).$REGION.run.app"'
+
+
+def opening(function: Function) -> str:
+    """The line that lets callers without a token in."""
+    return gcloud("run services update", function.name, "--region=$REGION", "--update-env-vars=ANONYMOUS_CHAT=on", "--quiet")
+
+
+def account(name: str, roles: Sequence[str]) -> Iterator[str]:
+    """A service account, and what it may do in the whole project."""
+    yield gcloud("iam service-accounts create", name)
+    for role in roles:
+        yield gcloud(
+            "projects add-iam-policy-binding", "$PROJECT", f"--member={member(name)}", f"--role={role}", "--condition=None", "--quiet"
+        )
+
+
+def load_balancer(functions: Sequence[Function]) -> Iterator[str]:
+    """One domain in front of separate functions.
+
+    https://cloud.google.com/load-balancing/docs/https/setup-global-ext-https-serverless
+    """
+    external = ("--global", "--load-balancing-scheme=EXTERNAL_MANAGED")
+    for function in functions:
+        service = f"--cloud-run-service={function.name}"
+        group = (f"--network-endpoint-group={function.name}", "--network-endpoint-group-region=$REGION")
+        yield gcloud(
+            "compute network-endpoint-groups create", function.name, "--region=$REGION", "--network-endpoint-type=serverless", service
+        )
+        yield gcloud("compute backend-services create", function.name, *external, "--protocol=HTTPS", "--enable-logging")
+        yield gcloud("compute backend-services add-backend", function.name, "--global", *group)
+    yield gcloud("compute url-maps import", "plugin", "--global", "--quiet") + f" <<EOF\n{url_map(functions)}EOF"
+    yield gcloud("compute addresses create", "plugin", "--global")
+    yield gcloud("compute ssl-certificates create", "plugin", "--global", "--domains=${PUBLIC_BASE_URL#https://}")
+    yield gcloud("compute target-https-proxies create", "plugin", "--global", "--url-map=plugin", "--ssl-certificates=plugin")
+    front = ("--address=plugin", "--target-https-proxy=plugin", "--ports=443")
+    yield gcloud("compute forwarding-rules create", "plugin", *external, *front)
+    yield gcloud("compute addresses describe", "plugin", "--global", "--format=value(address)")
+
+
+def url_map(functions: Sequence[Function], routes: Mapping[str, Sequence[str]] = ROUTES) -> str:
+    """Which path goes to which function, as YAML for `gcloud compute url-maps import`."""
+    backend = {function.entry_point: f"projects/$PROJECT/global/backendServices/{function.name}" for function in functions}
+    lines = [
+        "name: plugin",
+        f"defaultService: {backend[FALLBACK]}",
+        "hostRules:",
+        '- hosts: ["*"]',
+        "  pathMatcher: routes",
+        "pathMatchers:",
+        "- name: routes",
+        f"  defaultService: {backend[FALLBACK]}",
+        "  pathRules:",
+    ]
+    for function, templates in routes.items():
+        # A path rule knows one wildcard, at the end: https://cloud.google.com/load-balancing/docs/url-map-concepts#pm-constraints
+        paths = dict.fromkeys(re.sub(r"\{.*", "*", template) for template in templates)
+        lines += [f"  - paths: {json.dumps(list(paths))}", f"    service: {backend[function]}"]
+    return "\n".join(lines) + "\n"
+
+
+def member(name: str) -> str:
+    """A service account as a grant names it."""
+    return f"serviceAccount:{email(name)}"
+
+
+def email(name: str) -> str:
+    """A service account's address."""
+    return f"{name}@$PROJECT.iam.gserviceaccount.com"
+
+
+def gcloud(command: str, *arguments: str) -> str:
+    """A line for a shell, with the project named."""
+    return " ".join(["gcloud", command, *map(quoted, arguments), quoted("--project=$PROJECT")])
+
+
+def quoted(argument: str) -> str:
+    """An argument that the shell leaves whole, its variables filled in."""
+    if re.fullmatch(r"[\w./:=,@-]+", argument):
+        return argument
+    flag, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return f'{flag}{equals}"{value}"'
+
+
+def folded(line: str) -> str:
+    """A long line as several that the shell joins again."""
+    if "\n" in line:
+        return line
+    return " \\\n    ".join(textwrap.wrap(line, WIDTH, break_long_words=False, break_on_hyphens=False))
+
+
+def markdown() -> str:
+    """The steps as the README shows them."""
+    return "\n".join(
+        f"**{step.title}.** {step.words}\n\n```sh\n" + "\n".join(folded(line) for line in step.lines) + "\n```\n" for step in steps()
+    )
+
+
+if __name__ == "__main__":
+    for step in steps():
+        print(f"# {step.title}", *step.lines, sep="\n", end="\n\n")

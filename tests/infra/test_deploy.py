@@ -1,0 +1,314 @@
+"""What is deployed, as far as it can be known without a cloud: the lines, the table behind them, the upload, the URL map."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import main
+from functions.core.settings import Settings
+from infra.deploy_lines import ALL_IN_ONE, FUNCTIONS, SEPARATE, markdown, url_map
+
+ROOT = Path(main.__file__).parent
+BASH = shutil.which("bash")
+GCLOUD = shutil.which("gcloud")
+
+needs_gcloud = pytest.mark.skipif(GCLOUD is None, reason="gcloud is not installed")
+
+CHOICES = {
+    "$PROJECT": "my-project",
+    "$PUBLIC_BASE_URL": "https://plugin.example.com",
+    "$PUBLISHER_NAME": "Example, Inc.",
+    "$CONTACT_EMAIL": "help@example.com",
+    "$PRIVACY_EMAIL": "privacy@example.com",
+}
+
+STAND_IN = """#!{python}
+import json, sys
+said = sys.stdin.read() if "--data-file=-" in sys.argv or "url-maps" in sys.argv else ""
+with open({log!r}, "a") as log:
+    log.write(json.dumps([sys.argv[1:], said]) + "\\n")
+if "describe" in sys.argv:
+    print("123456789012")
+"""
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory: pytest.TempPathFactory) -> Sequence[tuple[list[str], str]]:
+    """The arguments and the input that gcloud gets when a reader pastes the README's lines into a shell."""
+    if BASH is None:
+        pytest.skip("bash is not installed")
+    folder = tmp_path_factory.mktemp("shell")
+    stand_in, log = folder / "gcloud", folder / "log"
+    stand_in.write_text(STAND_IN.format(python=sys.executable, log=str(log)))
+    stand_in.chmod(0o755)
+    blocks = re.findall(r"```sh\n(.*?)```", markdown(), re.DOTALL)
+    environ = {"PATH": f"{folder}:/usr/bin:/bin"}
+    subprocess.run([BASH, "-euc", "\n".join(blocks)], env=environ, input="the-key\n", text=True, capture_output=True, check=True)
+    return [tuple(json.loads(line)) for line in log.read_text().splitlines()]
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """A line that gcloud's linter takes apart as a shell does: it wants the dashes outside the quotes."""
+    flags = (argument.partition("=") for argument in arguments)
+    return " ".join(["gcloud", *(f"{flag}={shlex.quote(value)}" if equals else shlex.quote(flag) for flag, equals, value in flags)])
+
+
+def gcloud(*arguments: str, folder: Path, cwd: Path = ROOT) -> str:
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "CLOUDSDK_CONFIG": str(folder / "config"), "CLOUDSDK_CORE_DISABLE_PROMPTS": "1"}
+    return subprocess.run([str(GCLOUD), *arguments], env=env, cwd=cwd, text=True, capture_output=True, check=True).stdout
+
+
+def option(command: Sequence[str], beginning: str) -> str:
+    return next(word.removeprefix(beginning) for word in command if word.startswith(beginning))
+
+
+def refusals(commands: Sequence[Sequence[str]], folder: Path) -> dict[str, str]:
+    """The commands that gcloud's own parser refuses, and why. Its exit code says nothing, so its verdicts are read."""
+    listed = [{"command_string": command_line(command)} for command in commands]
+    assert listed
+    (folder / "commands.json").write_text(json.dumps(listed))
+    verdicts = json.loads(gcloud("meta", "lint-gcloud-commands", f"--commands-file={folder / 'commands.json'}", folder=folder))
+    assert len(verdicts) == len(listed)
+    return {verdict["command_string"]: str(verdict["error_message"]) for verdict in verdicts if verdict["success"] is not True}
+
+
+@needs_gcloud
+def test_gcloud_accepts_every_line_that_a_reader_pastes(calls, tmp_path):
+    commands = [arguments for arguments, _ in calls]
+
+    refused = refusals(commands, tmp_path)
+
+    assert refused == {}
+    assert sum(command[:2] == ["functions", "deploy"] for command in commands) == 3
+
+
+@needs_gcloud
+def test_a_wrong_flag_is_noticed(tmp_path):
+    commands = [["functions", "deploy", "plugin", "--gen2", "--min-instance=1"], ["functions", "list", "--project=my-project"]]
+
+    refused = refusals(commands, tmp_path)
+
+    assert list(refused) == ["gcloud functions deploy plugin --gen2 --min-instance=1"]
+
+
+def test_the_shell_fills_in_what_a_reader_chose(calls):
+    commands = {arguments[2]: arguments for arguments, _ in calls if arguments[:2] == ["functions", "deploy"]}
+
+    variables = option(commands["plugin"], "--update-env-vars=")
+
+    assert variables == (
+        "^|^FUNCTION_USE_ASGI=true|GOOGLE_CLOUD_PROJECT=my-project"
+        "|PUBLIC_BASE_URL=https://plugin-123456789012.us-central1.run.app|PUBLISHER_NAME=Example, Inc."
+        "|CONTACT_EMAIL=help@example.com|PRIVACY_EMAIL=privacy@example.com"
+        "|OPENAI_API_KEY_SECRET=projects/my-project/secrets/openai-api-key/versions/latest"
+    )
+
+
+def test_the_key_is_nobodys_argument(calls):
+    given = [(arguments[:4], said) for arguments, said in calls if "the-key" in said]
+
+    assert given == [(["secrets", "versions", "add", "openai-api-key"], "the-key")]
+    assert not [arguments for arguments, _ in calls if "the-key" in " ".join(arguments)]
+
+
+def test_an_account_is_granted_what_its_function_needs_and_no_more(calls):
+    commands = [arguments for arguments, _ in calls if arguments[1] == "add-iam-policy-binding"]
+
+    granted = {
+        (
+            option(command, "--member=serviceAccount:").removesuffix("@my-project.iam.gserviceaccount.com"),
+            option(command, "--role="),
+            command[2],
+        )
+        for command in commands
+    }
+
+    assert granted == {
+        ("plugin-build", "roles/artifactregistry.writer", "my-project"),
+        ("plugin-build", "roles/logging.logWriter", "my-project"),
+        ("plugin-build", "roles/storage.objectViewer", "my-project"),
+        ("plugin", "roles/datastore.user", "my-project"),
+        ("plugin", "roles/secretmanager.secretAccessor", "openai-api-key"),
+        ("plugin-chat", "roles/datastore.user", "my-project"),
+        ("plugin-chat", "roles/secretmanager.secretAccessor", "openai-api-key"),
+    }
+
+
+def test_every_entry_point_is_deployed_once():
+    entry_points = [function.entry_point for function in FUNCTIONS]
+
+    assert sorted(entry_points) == sorted(main.FUNCTIONS)
+
+
+def test_what_keeps_an_instance_warm_costs_money_and_is_chosen_for_each_function():
+    warm = {function.name: function.min_instances for function in FUNCTIONS}
+
+    assert warm == {"plugin": 1, "plugin-manifest": 0, "plugin-chat": 1}
+
+
+def test_separate_functions_are_reached_through_the_load_balancer_alone():
+    ingress = {function.name: function.ingress for function in FUNCTIONS}
+
+    assert ingress == {"plugin": "all", "plugin-manifest": "internal-and-gclb", "plugin-chat": "internal-and-gclb"}
+
+
+def test_every_function_has_an_account_of_its_own():
+    accounts = [function.service_account for function in FUNCTIONS]
+
+    assert len(set(accounts)) == len(FUNCTIONS)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
+class TestWhatGcloudDoesNotCheck:
+    def test_the_names_are_ones_that_google_takes(self, function):
+        # Google renames a service with other characters, and takes accounts of 6 to 30: https://cloud.google.com/iam/docs/service-accounts-create
+        assert re.fullmatch(r"[a-z][a-z0-9-]{0,47}[a-z0-9]", function.name)
+        assert re.fullmatch(r"[a-z][a-z0-9-]{4,28}[a-z0-9]", function.service_account)
+        assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,255}", secret) for secret in function.secrets.values())
+
+    def test_the_runtime_is_one_that_we_test(self, function):
+        assert function.runtime == "python313"
+
+    def test_the_size_is_one_that_cloud_run_has(self, function):
+        # https://cloud.google.com/run/docs/configuring/services/cpu
+        assert re.fullmatch(r"[1-9]\d*(Mi|Gi)", function.memory)
+        assert function.concurrency == 1 or function.cpu >= 1
+        assert 1 <= function.concurrency <= 1000
+        assert function.min_instances <= function.max_instances
+
+    def test_the_platform_waits_longer_than_we_do(self, function):
+        # CHAT_BUDGET_SECONDS may be 40; an HTTP function may take an hour.
+        longest = 40 if function.secrets else 5
+
+        assert longest < function.timeout_seconds <= 3600
+
+    def test_the_framework_runs_it_as_asgi(self, function):
+        assert function.settings["FUNCTION_USE_ASGI"] == "true"
+
+    def test_a_secret_is_named_and_not_told(self, function):
+        assert "OPENAI_API_KEY" not in function.settings
+        assert all(value.startswith("$") for name, value in function.env.items() if name != "FUNCTION_USE_ASGI")
+        assert function.settings.get("OPENAI_API_KEY_SECRET", "") in ("", "projects/$PROJECT/secrets/openai-api-key/versions/latest")
+
+    def test_the_variables_are_settings_and_enough_to_start_in_production(self, function):
+        environ = {name: CHOICES.get(value, value).replace("$PROJECT", "my-project") for name, value in function.settings.items()}
+
+        settings = Settings.read({**environ, "K_SERVICE": function.name})
+
+        assert settings.deployed
+        assert not set(environ) - {"FUNCTION_USE_ASGI"} - {field.alias for field in Settings.model_fields.values()}
+
+
+@needs_gcloud
+def test_only_what_runs_is_uploaded(tmp_path):
+    shutil.copy(ROOT / ".gcloudignore", tmp_path)
+    for path in (
+        "main.py",
+        "requirements.txt",
+        "functions/chat.py",
+        "functions/assets/logo.png",
+        "functions/__pycache__/chat.cpython-313.pyc",
+        "functions/.env",
+        ".env",
+        ".env.local",
+        ".venv/lib/main.py",
+        "venv/lib/main.py",
+        ".cache/x",
+        ".local/cantilever.db",
+        ".git/config",
+        "infra/functions.json",
+        "tests/functions/main.py",
+        "tests/requirements.txt",
+        "node_modules/functions/main.py",
+        "README.md",
+        "pyproject.toml",
+        "Makefile",
+    ):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("x")
+
+    uploaded = gcloud("meta", "list-files-for-upload", ".", folder=tmp_path, cwd=tmp_path).splitlines()
+
+    assert sorted(uploaded) == ["functions/assets/logo.png", "functions/chat.py", "main.py", "requirements.txt"]
+
+
+@needs_gcloud
+def test_everything_that_runs_is_uploaded(tmp_path):
+    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "functions").rglob("*.py")}
+
+    uploaded = set(gcloud("meta", "list-files-for-upload", ".", folder=tmp_path).splitlines())
+
+    assert uploaded >= sources | {"main.py", "requirements.txt"}
+    assert all(path in ("main.py", "requirements.txt") or path.startswith("functions/") for path in uploaded)
+
+
+def test_a_path_goes_to_the_function_that_serves_it():
+    routes = {"manifest": ("/openapi.json",), "chat": ("/chat", "/chat/{session_id}", "/tools/{operation}")}
+
+    written = url_map(SEPARATE, routes)
+
+    assert written == (
+        "name: plugin\n"
+        "defaultService: projects/$PROJECT/global/backendServices/plugin-manifest\n"
+        "hostRules:\n"
+        '- hosts: ["*"]\n'
+        "  pathMatcher: routes\n"
+        "pathMatchers:\n"
+        "- name: routes\n"
+        "  defaultService: projects/$PROJECT/global/backendServices/plugin-manifest\n"
+        "  pathRules:\n"
+        '  - paths: ["/openapi.json"]\n'
+        "    service: projects/$PROJECT/global/backendServices/plugin-manifest\n"
+        '  - paths: ["/chat", "/chat/*", "/tools/*"]\n'
+        "    service: projects/$PROJECT/global/backendServices/plugin-chat\n"
+    )
+
+
+AS_GCLOUD_READS_IT = """
+import sys
+sys.path[:0] = [sys.argv[1] + "/lib", sys.argv[1] + "/lib/third_party"]
+from googlecloudsdk.api_lib.util import apis
+from googlecloudsdk.command_lib.export import util
+messages = apis.GetMessagesModule("compute", "v1")
+read = util.Import(message_type=messages.UrlMap, stream=sys.stdin, schema_path=util.GetSchemaPath("compute", "v1", "UrlMap"))
+print([path for rule in read.pathMatchers[0].pathRules for path in rule.paths])
+"""
+
+
+def as_gcloud_reads(written: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    place = json.loads(gcloud("info", "--format=json(installation.sdk_root,basic.python_location)", folder=folder))
+    command = [place["basic"]["python_location"], "-c", AS_GCLOUD_READS_IT, place["installation"]["sdk_root"]]
+    return subprocess.run(command, input=written, text=True, capture_output=True, env={"CLOUDSDK_CONFIG": str(folder / "config")})
+
+
+@needs_gcloud
+def test_the_url_map_is_one_that_gcloud_imports(calls, tmp_path):
+    written = next(said for arguments, said in calls if "url-maps" in arguments)
+
+    read = as_gcloud_reads(written, tmp_path)
+
+    assert read.returncode == 0, read.stderr
+    assert "'/.well-known/ai-plugin.json'" in read.stdout
+    assert "'/chat', '/chat/*', '/tools/*'" in read.stdout
+
+
+@needs_gcloud
+def test_a_misspelt_url_map_is_noticed(tmp_path):
+    written = url_map(SEPARATE).replace("pathRules", "pathRulez")
+
+    read = as_gcloud_reads(written, tmp_path)
+
+    assert read.returncode != 0
+    assert "pathRulez" in read.stderr
+
+
+def test_one_function_is_the_whole_plugin():
+    assert ALL_IN_ONE.name == "plugin"
+    assert [function.entry_point for function in SEPARATE] == ["manifest", "chat"]
