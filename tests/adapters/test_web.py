@@ -1,0 +1,145 @@
+"""The outside world as one operation sees it."""
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterator
+
+import pytest
+
+from functions.adapters.outgoing import Outgoing
+from functions.adapters.web import BoundWeb
+from functions.core.capability import Api
+from functions.core.deadline import Deadline
+from functions.core.errors import CantileverError, CapabilityFault, DeadlinePassed, Refused, Upstream
+from functions.core.settings import Settings
+from tests import upstream
+from tests.upstream import answer, serving
+
+WEATHER = Api("weather", "http://127.0.0.1:1/v1", "apikey", "WEATHER_KEY")
+MAPS = Api("maps", "http://127.0.0.1:1/v1")
+SOON = {"retry-after-ms": "1"}
+
+
+@pytest.fixture
+async def outgoing() -> AsyncIterator[Outgoing]:
+    outgoing = Outgoing()
+    yield outgoing
+    await outgoing.close()
+
+
+def within(seconds: float) -> Deadline:
+    return Deadline.after(seconds, asyncio.get_running_loop().time)
+
+
+def web_at(url: str, outgoing: Outgoing, *apis: Api, seconds: float = 5, **environ: str) -> BoundWeb:
+    """The world of an operation that names `apis`, or else the weather, whose address is `url`."""
+    settings = Settings.read({"WEATHER_URL": f"{url}/v1", **environ}, [WEATHER, MAPS])
+    return BoundWeb(outgoing, apis or [WEATHER], within(seconds), urls=settings.api_urls, keys=settings.api_keys)
+
+
+async def test_a_get_arrives_below_the_configured_address(outgoing: Outgoing) -> None:
+    async with serving(answer({"results": [1]})) as server:
+        found = await web_at(server.url, outgoing).get(
+            WEATHER, "places/search", name="北京 & 上海", count=1, wind=0.5, daily=("low", "high")
+        )
+
+    (received,) = server.received
+    assert found == {"results": [1]}
+    assert (received.method, received.path) == ("GET", "/v1/places/search")
+    assert received.query == {"name": "北京 & 上海", "count": "1", "wind": "0.5", "daily": "low,high"}
+    assert received.body == b""
+
+
+async def test_without_a_setting_the_apis_own_address_is_used(outgoing: Outgoing) -> None:
+    async with serving(answer([])) as server:
+        web = BoundWeb(outgoing, [api := Api("weather", f"{server.url}/v2")], within(5), urls={}, keys={})
+        await web.get(api, "forecast")
+
+    assert server.received[0].path == "/v2/forecast"
+
+
+async def test_the_key_goes_to_the_api_that_takes_one(outgoing: Outgoing) -> None:
+    async with serving(answer({})) as server:
+        web = web_at(server.url, outgoing, WEATHER, MAPS, WEATHER_KEY="secret-key", MAPS_URL=server.url)
+        await web.get(WEATHER, "forecast")
+        await web.get(MAPS, "route")
+
+    assert [received.query for received in server.received] == [{"apikey": "secret-key"}, {}]
+
+
+async def test_an_api_that_is_not_named_is_out_of_reach(outgoing: Outgoing) -> None:
+    async with serving(answer({})) as server:
+        with pytest.raises(CapabilityFault) as caught:
+            await web_at(server.url, outgoing, WEATHER, MAPS_URL=server.url).get(MAPS, "route")
+
+        assert "maps" in caught.value.message
+        assert server.received == []
+
+
+@pytest.mark.parametrize("path", ["../admin", "a/../../admin", "/admin", "a//b", "", "./a", "a/.."])
+async def test_a_path_cannot_leave_the_address(outgoing: Outgoing, path: str) -> None:
+    async with serving(answer({})) as server:
+        with pytest.raises(CapabilityFault):
+            await web_at(server.url, outgoing).get(WEATHER, path)
+
+        assert server.received == []
+
+
+async def test_an_identifier_in_a_path_stays_one_segment(outgoing: Outgoing) -> None:
+    async with serving(answer({})) as server:
+        await web_at(server.url, outgoing).get(WEATHER, "places/a?b=c#d %2e%2e@e:f")
+
+    assert server.received[0].path == "/v1/places/a?b=c#d %2e%2e@e:f"
+    assert server.received[0].query == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (401, "WEATHER_KEY"),
+        (403, "WEATHER_KEY"),
+        (400, "correct the operation"),
+        (404, "WEATHER_URL"),
+        (422, "correct the operation"),
+        (302, "WEATHER_URL"),
+    ],
+)
+async def test_a_refusal_is_not_repeated_and_says_what_to_do(outgoing: Outgoing, status: int, advice: str) -> None:
+    async with serving(answer({"reason": "private words"}, status=status, headers={"Location": "/"})) as server:
+        with pytest.raises(Refused) as caught:
+            await web_at(server.url, outgoing, WEATHER_KEY="secret-key").get(WEATHER, "forecast", name="private words")
+
+        assert len(server.received) == 1
+        assert advice in caught.value.message
+        assert "private words" not in caught.value.message
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+async def test_a_failure_is_repeated_and_then_told(outgoing: Outgoing, status: int) -> None:
+    async with serving(answer({}, status=status, headers=SOON)) as server:
+        with pytest.raises(Upstream):
+            await web_at(server.url, outgoing).get(WEATHER, "forecast")
+
+        assert len(server.received) == 3
+
+
+async def test_the_requests_of_an_operation_share_one_deadline(outgoing: Outgoing) -> None:
+    async with serving(upstream.after(0.3, answer({}))) as server:
+        web = web_at(server.url, outgoing, seconds=0.5)
+        await web.get(WEATHER, "search")
+
+        with pytest.raises(DeadlinePassed):
+            await web.get(WEATHER, "forecast")
+
+
+@pytest.mark.parametrize("fault", [upstream.end_at_once, upstream.no_http, upstream.long_line, upstream.html, upstream.cut_by_length])
+async def test_no_error_holds_the_key_or_the_address(outgoing: Outgoing, fault: upstream.Step) -> None:
+    async with serving(fault) as server:
+        web = web_at(server.url, outgoing, seconds=0.3, WEATHER_KEY="secret-key")
+
+        with pytest.raises(CantileverError) as caught:
+            await web.get(WEATHER, "forecast")
+
+    told = "".join(traceback.format_exception(caught.value))
+    assert "secret-key" not in told
+    assert server.url not in told
