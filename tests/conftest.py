@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.local.firestore_emulator import Missing
 from tests import emulators
 from tests.world import World, started
 
@@ -21,7 +20,7 @@ def firestore_emulator() -> Iterator[str]:
     try:
         with emulators.firestore() as address:
             yield address
-    except Missing as reason:
+    except emulators.Missing as reason:
         pytest.skip(str(reason))
 
 

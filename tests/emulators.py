@@ -10,13 +10,15 @@ from collections.abc import Iterator
 
 from infra.local import firestore_emulator
 
+Missing = firestore_emulator.Missing
+
 
 @contextlib.contextmanager
 def firestore() -> Iterator[str]:
     """The `host:port` of an emulator that lives as long as the block.
 
     Raises:
-        firestore_emulator.Missing: there is no Java, no gcloud, or no emulator in gcloud's folder.
+        Missing: there is no Java, no gcloud, or no emulator in gcloud's folder.
     """
     port = free_port()
     emulator = subprocess.Popen(firestore_emulator.command(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

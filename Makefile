@@ -1,0 +1,79 @@
+# Needs make and Python 3.11 or newer; `make` alone says what there is.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test fuzz check load bench open-meteo reliability
+.DELETE_ON_ERROR:
+
+PIP := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check
+USERS ?= 100
+PAIRS ?= 1000
+
+help:
+	@echo 'make run [PORT=8080] [STORE=firestore]  the backend on localhost, with emulators of what lies outside'
+	@echo 'make test                               all tests'
+	@echo 'make fuzz [CASES=2000] [SEED=1]         the product against its own OpenAPI document, by schemathesis'
+	@echo 'make check                              lint, format, types'
+	@echo 'make load [USERS=100]                   the load test'
+	@echo 'make bench                              the benchmarks'
+	@echo 'make reliability [PAIRS=1000]           simultaneous turns on two processes'
+	@echo 'make open-meteo                         fetch the published file that three tests of the weather emulator read'
+
+# PORT and STORE reach the runner as environment variables: make exports what stands on its command line.
+run: .venv/.runtime
+	@.venv/bin/python -m infra.local
+
+test: .venv/.tests tests/node_modules/.installed
+	@.venv/bin/python -m pytest -q $(PYTEST)
+
+# CASES and SEED reach the test as environment variables, too.
+fuzz: .venv/.tests
+	@.venv/bin/python -m pytest -q -rP tests/functions/test_fuzz.py
+
+check: .venv/.tests
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --check --quiet . || { echo 'Not formatted: .venv/bin/ruff format .'; exit 1; }
+	@.venv/bin/mypy --no-error-summary
+
+load: .venv/.tests
+	@.venv/bin/python -m tests.load $(USERS)
+
+bench: .venv/.tests
+	@.venv/bin/python -m tests.bench
+
+reliability: .venv/.tests
+	@.venv/bin/python -m tests.reliability $(PAIRS)
+
+# A pyenv shim may be on the path and still have no Python behind it: only running one tells.
+.venv/bin/python:
+	@for python in python3.13 python3.12 python3.11 python3; do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then echo 'No Python 3.11 or newer was found (tried python3.13, python3.12, python3.11, python3). Install one.' >&2; exit 1; fi; \
+	if ! $$found -m venv .venv; then \
+	  rm -rf .venv; \
+	  echo "$$found cannot make a virtual environment. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; \
+	fi
+
+# Stamps: what is installed is installed again only when the list of packages changes, and everything works offline until then.
+.venv/.runtime: requirements.txt | .venv/bin/python
+	@echo 'Installing what the backend needs; the first time takes a minute.'
+	@$(PIP) -r requirements.txt || { echo 'The packages could not be installed; pip says why above. This needs the network once.' >&2; exit 1; }
+	@touch $@
+
+.venv/.tests: tests/requirements.txt .venv/.runtime
+	@echo 'Installing what the tests need.'
+	@$(PIP) -r tests/requirements.txt || { echo 'The packages could not be installed; pip says why above. This needs the network once.' >&2; exit 1; }
+	@touch $@
+
+# The tests that need Node skip without it.
+tests/node_modules/.installed: tests/package.json tests/package-lock.json
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+	  echo 'Installing what the tests that run on Node need.'; \
+	  npm ci --prefix tests --silent --no-audit --no-fund && touch $@ || \
+	    { echo 'The npm packages could not be installed. This needs the network once.' >&2; exit 1; }; \
+	fi
+
+# It belongs to its authors and no package carries it, so it is fetched on demand; the tests know its SHA-256.
+open-meteo:
+	@mkdir -p .cache
+	curl -fsSL -o .cache/open-meteo-forecast.yml https://raw.githubusercontent.com/open-meteo/open-meteo/ba13de1c0556938e317b7adc240d527f10ba4c94/openapi/forecast.yml
