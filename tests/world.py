@@ -1,6 +1,5 @@
 """The product as a real process, with emulators of what lies outside: `with started() as world`. It works in sync and in async tests."""
 
-import asyncio
 import contextlib
 import json
 import os
@@ -168,9 +167,7 @@ def _emulated(portal: BlockingPortal, application: web.Application, received: li
 
     @web.middleware
     async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
-        at, body = asyncio.get_running_loop().time(), await request.read()
-        port = request.get_extra_info("peername")[1]
-        received.append(Received(at, port, request.method, request.path, dict(request.query), request.headers.copy(), body))
+        received.append(await Received.of(request))
         return await handler(request)
 
     application.middlewares.append(record)

@@ -20,7 +20,7 @@ MAX_CALLS = 8
 """Calls that are run in one turn; each may cost a foreign API's quota and the user's time."""
 
 MAX_RESULT = 60_000  # characters; the whole answer must stay under ChatGPT's 100,000, and a model's window is shared
-MAX_ANSWER = 30_000  # characters; with the longest question it still fits one page of the transcript
+MAX_ANSWER = 20_000  # characters; with the longest question, both as JSON spells them at worst, it fits one page of the transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Toolbox:
         return Result(call.id, text), Step(name=call.name[:64], ok=ok, milliseconds=milliseconds)
 
     async def call(self, name: str, arguments: bytes | str, deadline: Deadline) -> str:
-        """The result of the operation `name`, as JSON text.
+        """The result of the operation `name`, as JSON text without hidden characters: a model reads it, here or at the caller's.
 
         Raises:
             Invalid: there is no such operation, or it does not take these arguments.
@@ -72,7 +72,7 @@ class Toolbox:
             raise Invalid(f"There is no operation of that name; there are: {', '.join(self.operations)}.")
         try:
             async with deadline.limit():
-                text = await operation.run(self.web(operation, deadline), arguments)
+                text = visible(await operation.run(self.web(operation, deadline), arguments))
         except TimeoutError as error:
             raise DeadlinePassed(f"{name} was not done in time.") from error
         if len(text) > MAX_RESULT:
@@ -108,19 +108,21 @@ async def _results(toolbox: Toolbox, calls: Sequence[Call], most: int, deadline:
     ran = await asyncio.gather(*(toolbox.run(call, deadline) for call in calls[:most]))
     tally.steps.extend(step for _, step in ran)
     refusal = json.dumps({"error": {"code": "too_many_calls", "message": "No more calls in this turn; answer with what you have."}})
-    return [Result(result.call_id, visible(result.text)) for result, _ in ran] + [Result(call.id, refusal) for call in calls[most:]]
+    return [result for result, _ in ran] + [Result(call.id, refusal) for call in calls[most:]]
 
 
 def _answer(reply: Reply) -> Answer:
+    """What the reply says, without hidden characters: it may repeat a source's, and the caller may be a model."""
+    text = visible(reply.text)
     if reply.finish == "calls":
         raise Upstream("The model kept calling operations instead of answering; ask a simpler question.")
-    if reply.finish == "content_filter" and not reply.text:
+    if not text and reply.finish == "content_filter":
         raise Filtered("The model's provider withholds an answer to this; say it in other words.")
-    if not reply.text:
+    if not text:
         raise Upstream("The model ended without an answer; ask again, or raise OPENAI_MAX_OUTPUT_TOKENS.")
-    if len(reply.text) > MAX_ANSWER:
-        return Answer(reply.text[:MAX_ANSWER], "length")
-    return Answer(reply.text, reply.finish)
+    if len(text) > MAX_ANSWER:
+        return Answer(text[:MAX_ANSWER], "length")
+    return Answer(text, reply.finish)
 
 
 def _shown(message: Message) -> Message:

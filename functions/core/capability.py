@@ -63,6 +63,7 @@ class Web(Protocol):
             Upstream: it failed, was busy, or did not answer JSON, also after retries.
             Refused: it refuses the request itself.
             DeadlinePassed: the request's deadline passed.
+            CapabilityFault: the operation does not name this API, or the path leaves its address.
         """
 
 
@@ -105,7 +106,7 @@ class Operation:
     @cached_property
     def tool(self) -> Tool:
         """What a model is told of it."""
-        return Tool(self.name, self.description, untitled(self.arguments.model_json_schema()))
+        return Tool(self.name, self.description, lean(self.arguments.model_json_schema()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +199,14 @@ def collect(modules: Sequence[ModuleType]) -> Catalogue:
     return Catalogue(tuple(capabilities))
 
 
-def untitled(schema: Any) -> Any:
-    """A JSON Schema without the titles that pydantic makes of names: they tell nothing and cost every model tokens."""
+def lean(schema: Any) -> Any:
+    """A JSON Schema without what pydantic adds and nobody needs, titles made of names and defaults of null: they cost every model tokens."""
     if isinstance(schema, list):
-        return [untitled(item) for item in schema]
+        return [lean(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    return {name: untitled(value) for name, value in schema.items() if not (name == "title" and isinstance(value, str))}
+    noise = {"title": isinstance(schema.get("title"), str), "default": schema.get("default", "") is None}
+    return {name: lean(value) for name, value in schema.items() if not noise.get(name)}
 
 
 def _description(where: str, docstring: str | None) -> str:

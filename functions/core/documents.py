@@ -85,7 +85,7 @@ class Documents(Protocol):
     """A store of documents. Every method ends by its deadline and raises StoreUnavailable when the store failed or did not answer."""
 
     async def get(self, keys: Sequence[Key], deadline: Deadline) -> Snapshot:
-        """Read up to 100 documents in one round trip, all as of one moment."""
+        """Read 1 to 100 documents in one round trip, all as of one moment."""
 
     async def list(self, collection: str, parent: str, *, after: str = "", limit: int, deadline: Deadline) -> Sequence[Document]:
         """Up to `limit` documents placed under `parent`, in order, beginning behind the position `after`."""

@@ -92,5 +92,6 @@ class Model(Protocol):
         Raises:
             Upstream: it failed, was busy, or its answer made no sense, also after the retries that fit the deadline.
             DeadlinePassed: the deadline passed.
+            Filtered: its provider refuses the conversation's content.
             Refused: it will not serve us as we are configured (key, quota, model name).
         """

@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from functions.core.ai_plugin import description_for_people
-from functions.core.capability import Catalogue, Operation, untitled
+from functions.core.capability import Catalogue, Operation, lean
 from functions.core.conversation import SessionId
 from functions.core.rest import ChatAnswer, ChatRequest, ErrorAnswer, PageRequest, Transcript
 from functions.core.settings import Settings
@@ -80,7 +80,7 @@ def _transcript(names: Mapping[type[BaseModel], str]) -> Json:
         "parameters": [
             _session(),
             *(
-                {"name": name, "in": "query", "required": False, "description": schema.pop("description"), "schema": untitled(schema)}
+                {"name": name, "in": "query", "required": False, "description": schema.pop("description"), "schema": lean(schema)}
                 for name, schema in fields.items()
             ),
         ],
@@ -109,7 +109,7 @@ def _tool(operation: Operation, names: Mapping[type[BaseModel], str]) -> Json:
 
 
 def _session() -> Json:
-    schema = untitled(TypeAdapter(SessionId).json_schema())
+    schema = lean(TypeAdapter(SessionId).json_schema())
     return {"name": "session_id", "in": "path", "required": True, "description": schema.pop("description"), "schema": schema}
 
 
@@ -139,4 +139,4 @@ def _schemas(operations: Iterable[Operation], answers: Iterable[type[BaseModel]]
     ]
     references, found = models_json_schema(wanted, ref_template="#/components/schemas/{model}")
     names = {model: references[model, mode]["$ref"].rpartition("/")[2] for model, mode in wanted}
-    return untitled(found.get("$defs", {})), names
+    return lean(found.get("$defs", {})), names

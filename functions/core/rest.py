@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from functions.core.conversation import Failure, SessionId, Step, Tokens, TranscriptTurn, Turn
 from functions.core.transcript import Entry
 
-MAX_QUERY = 8_000  # characters; with the longest answer, even all escaped, it fits ChatGPT's 100,000
+MAX_QUERY = 8_000  # characters; as JSON spells control characters that is 48,000, and ChatGPT drops answers of 100,000
 MAX_PAGE = 100  # turns
 PAGE_CHARACTERS = 90_000  # of a page of the transcript; ChatGPT drops answers of 100,000 (wire.md 2.2 and 2.8)
 

@@ -1,6 +1,7 @@
 """What a deployment may choose: environment variables, read once, every fault told at once."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -20,14 +21,27 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _origin(value: str) -> str:
+    if urlsplit(value).path.strip("/"):
+        raise ValueError("must be an origin, without a path: /.well-known lies at its root")
+    return _url(value)
+
+
+def _switch(value: object) -> object:
+    if value not in ("on", "off"):
+        raise ValueError("must be `on` or `off`")
+    return value == "on"
+
+
 def _store(value: str) -> str:
     if value != "firestore" and not (value.startswith("sqlite:") and len(value) > len("sqlite:")):
         raise ValueError("must be `firestore` or `sqlite:PATH`")
     return value
 
 
-Switch = Annotated[bool, BeforeValidator(lambda value: {"on": True, "off": False}.get(value, value) if isinstance(value, str) else value)]
+Switch = Annotated[bool, BeforeValidator(_switch)]
 Url = Annotated[str, AfterValidator(_url)]
+Origin = Annotated[str, AfterValidator(_origin)]
 Email = Annotated[str, Field(pattern=r"^[^@\s<>\"']+@[^@\s<>\"']+\.[^@\s<>\"']+$", max_length=254)]
 Line = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
@@ -55,7 +69,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
-    public_base_url: Url = Field(
+    public_base_url: Origin = Field(
         "http://localhost:8080",
         alias="PUBLIC_BASE_URL",
         description="The origin under which ChatGPT reaches this deployment; every published URL begins with it. https where deployed.",
@@ -219,51 +233,58 @@ class Settings(BaseModel):
         Raises:
             InvalidSettings: with every fault, not only the first.
         """
-        values: dict[str, Any] = {}
-        faults: list[str] = []
-
-        def check(variable: str, adapter: TypeAdapter[Any]) -> Any:
-            try:
-                return adapter.validate_python(environ[variable])
-            except ValidationError as error:
-                told = error.errors(include_url=False, include_context=False, include_input=False)
-                faults.append(f"{variable}: {told[0]['msg'].removeprefix('Value error, ')}")
-
-        for name, field in cls.model_fields.items():
-            if field.alias and environ.get(field.alias):
-                kind: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
-                checked = check(field.alias, TypeAdapter(kind))
-                if checked is not None:
-                    values[name] = checked
-        url, key = TypeAdapter(Url), TypeAdapter(SecretStr)
-        values["api_urls"] = {api.name: check(api.url_setting, url) for api in apis if environ.get(api.url_setting)}
-        values["api_keys"] = {api.name: check(api.key_setting, key) for api in apis if api.key_setting and environ.get(api.key_setting)}
-        settings = cls.model_construct(**values)
-        faults.extend(settings.contradictions())
+        reading = _Reading(environ)
+        fields = {name: (field.alias, field.annotation, field.metadata) for name, field in cls.model_fields.items() if field.alias}
+        values = {name: reading.value(alias, Annotated[kind, *more] if more else kind) for name, (alias, kind, more) in fields.items()}
+        values["api_urls"] = _set({api.name: reading.value(api.url_setting, Url) for api in apis})
+        values["api_keys"] = _set({api.name: reading.value(api.key_setting, SecretStr) for api in apis if api.key_setting})
+        settings = cls.model_construct(**_set(values))
+        # A value that was refused is a fault once, and not missing as well.
+        faults = {**settings.contradictions(), **reading.faults}
         if faults:
-            raise InvalidSettings("The configuration is wrong:\n" + "\n".join(f"  - {fault}" for fault in faults))
+            raise InvalidSettings("The configuration is wrong:\n" + "\n".join(f"  - {name}: {fault}" for name, fault in faults.items()))
         return settings
 
-    def contradictions(self) -> list[str]:
-        """What is wrong between settings that are each right, and what a deployment still lacks."""
-        faults = []
+    def contradictions(self) -> Mapping[str, str]:
+        """What is wrong between settings that are each right, and what a deployment still lacks; by the variable to change."""
+        faults = {}
         if self.openai_api_key and self.openai_api_key_secret:
-            faults.append("OPENAI_API_KEY, OPENAI_API_KEY_SECRET: set one of them, not both")
+            faults["OPENAI_API_KEY"] = "set it or OPENAI_API_KEY_SECRET, not both"
         if not self.deployed:
             return faults
         if not self.public_base_url.startswith("https://"):
-            faults.append("PUBLIC_BASE_URL: must be https where deployed; it is the origin under which ChatGPT reaches you")
+            faults["PUBLIC_BASE_URL"] = "must be https where deployed; it is the origin under which ChatGPT reaches you"
         if urlsplit(self.openai_base_url).scheme == "http" and (self.openai_api_key or self.openai_api_key_secret):
-            faults.append("OPENAI_BASE_URL: an API key may not travel over http")
-        for variable, value in (
-            ("PUBLISHER_NAME", self.publisher_name),
-            ("CONTACT_EMAIL", self.contact_email),
-            ("PRIVACY_EMAIL", self.privacy_email),
-        ):
-            if not value:
-                faults.append(f"{variable}: required where deployed; the published pages name it")
+            faults["OPENAI_BASE_URL"] = "an API key may not travel over http"
+        named = {"PUBLISHER_NAME": self.publisher_name, "CONTACT_EMAIL": self.contact_email, "PRIVACY_EMAIL": self.privacy_email}
+        faults |= {name: "required where deployed; the published pages name it" for name, value in named.items() if not value}
         if self.store_url != "firestore":
-            faults.append("STORE: a deployed function's disk is its memory and dies with it; use firestore")
+            faults["STORE"] = "a deployed function's disk is its memory and dies with it; use firestore"
         if self.firestore_emulator_host:
-            faults.append("FIRESTORE_EMULATOR_HOST: an emulator is for local use; unset it")
+            faults["FIRESTORE_EMULATOR_HOST"] = "an emulator is for local use; unset it"
         return faults
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Reads variables one by one, and keeps what is wrong with each."""
+
+    variables: Mapping[str, str]
+    faults: dict[str, str] = field(default_factory=dict)
+
+    def value(self, variable: str, kind: Any) -> Any:
+        """The variable as `kind`; None where it is unset or wrong."""
+        if not self.variables.get(variable):
+            return None
+        try:
+            return TypeAdapter(kind).validate_python(self.variables[variable])
+        except ValidationError as error:
+            # Without the value: it may be a key.
+            told = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
+            self.faults[variable] = told.removeprefix("Value error, ")
+            return None
+
+
+def _set(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are there."""
+    return {name: value for name, value in values.items() if value is not None}

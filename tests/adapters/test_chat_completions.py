@@ -22,6 +22,7 @@ from functions.core.errors import CantileverError, Filtered, Refused, Upstream
 from functions.core.model import Assistant, Call, Message, Reply, Result, System, Tool, Usage, User
 from functions.core.settings import Settings
 from tests import upstream
+from tests.deadlines import soon
 from tests.upstream import Server, answer, serving
 
 ROOT = Path(__file__).parents[2]
@@ -36,10 +37,6 @@ async def outgoing() -> AsyncIterator[Outgoing]:
     outgoing = Outgoing()
     yield outgoing
     await outgoing.close()
-
-
-def within(seconds: float) -> Deadline:
-    return Deadline.after(seconds, asyncio.get_running_loop().time)
 
 
 def model_at(
@@ -130,7 +127,7 @@ async def test_each_provider_is_spoken_to_as_it_wants_by_settings_alone(
     outgoing: Outgoing, environ: dict[str, str], path: str, proof: dict[str, str], rest: dict[str, Any]
 ) -> None:
     async with serving(answer(completion())) as server:
-        reply = await model_at(server, outgoing, environ=environ).reply(HELLO, [], within(5))
+        reply = await model_at(server, outgoing, environ=environ).reply(HELLO, [], soon(5))
 
     (received,) = server.received
     sent = {name: received.headers[name] for name in ("Authorization", "api-key") if name in received.headers}
@@ -159,7 +156,7 @@ def test_the_host_decides_which_proof_it_gets(environ: dict[str, str], auth: str
 
 async def test_a_server_without_a_key_gets_no_proof(outgoing: Outgoing) -> None:
     async with serving(answer(completion())) as server:
-        await model_at(server, outgoing, Fixed("")).reply(HELLO, [], within(5))
+        await model_at(server, outgoing, Fixed("")).reply(HELLO, [], soon(5))
 
     assert "Authorization" not in server.received[0].headers
 
@@ -167,7 +164,7 @@ async def test_a_server_without_a_key_gets_no_proof(outgoing: Outgoing) -> None:
 async def test_a_key_that_no_header_can_carry_is_told_and_not_sent(outgoing: Outgoing) -> None:
     async with serving(answer(completion())) as server:
         with pytest.raises(Refused) as caught:
-            await model_at(server, outgoing, Fixed("sk-secret\r\nX-Evil: 1")).reply(HELLO, [], within(5))
+            await model_at(server, outgoing, Fixed("sk-secret\r\nX-Evil: 1")).reply(HELLO, [], soon(5))
 
         assert "OPENAI_API_KEY" in caught.value.message
         assert "sk-secret" not in caught.value.message
@@ -185,7 +182,7 @@ async def test_a_conversation_with_calls_is_sent_as_the_api_wants_it(outgoing: O
         User("谢谢"),
     ]
     async with serving(answer(completion())) as server:
-        await model_at(server, outgoing).reply(said, [FORECAST], within(5))
+        await model_at(server, outgoing).reply(said, [FORECAST], soon(5))
 
     body = server.received[0].json
     function = {"name": "get_weather_forecast", "arguments": '{"place": "北京"}'}
@@ -220,7 +217,7 @@ async def test_a_conversation_with_calls_is_sent_as_the_api_wants_it(outgoing: O
 
 async def test_a_model_that_may_not_call_is_told_so_and_not_believed_otherwise(outgoing: Outgoing) -> None:
     async with serving(answer(completion("Sunny.", "tool_calls", tool_calls=[tool_call()]))) as server:
-        reply = await model_at(server, outgoing).reply(HELLO, [FORECAST], within(5), may_call=False)
+        reply = await model_at(server, outgoing).reply(HELLO, [FORECAST], soon(5), may_call=False)
 
     assert server.received[0].json["tool_choice"] == "none"
     assert reply == Reply("Sunny.", "stop")
@@ -257,7 +254,7 @@ REPLIES = {
 @pytest.mark.parametrize(("body", "expected"), REPLIES.values(), ids=REPLIES)
 async def test_an_answer_becomes_a_reply(outgoing: Outgoing, body: Any, expected: Reply) -> None:
     async with serving(answer(body)) as server:
-        reply = await model_at(server, outgoing).reply(HELLO, [FORECAST], within(5))
+        reply = await model_at(server, outgoing).reply(HELLO, [FORECAST], soon(5))
 
     assert reply == expected
     assert len(server.received) == 1
@@ -296,7 +293,7 @@ AGAIN = {
 @pytest.mark.parametrize("fault", AGAIN.values(), ids=AGAIN)
 async def test_a_fault_that_may_pass_is_answered_by_one_more_attempt(outgoing: Outgoing, fault: upstream.Step) -> None:
     async with serving(fault, answer(completion("Here."))) as server:
-        reply = await model_at(server, outgoing).reply(HELLO, [], within(5))
+        reply = await model_at(server, outgoing).reply(HELLO, [], soon(5))
 
     assert reply.text == "Here."
     assert len(server.received) == 2
@@ -306,7 +303,7 @@ async def test_a_fault_that_may_pass_is_answered_by_one_more_attempt(outgoing: O
 async def test_a_fault_that_stays_is_given_up_after_three_attempts(outgoing: Outgoing) -> None:
     async with serving(answer(error(None), status=503, headers=SOON)) as server:
         with pytest.raises(Upstream):
-            await model_at(server, outgoing).reply(HELLO, [], within(5))
+            await model_at(server, outgoing).reply(HELLO, [], soon(5))
 
         assert len(server.received) == 3
 
@@ -333,7 +330,7 @@ async def test_a_refusal_is_not_repeated_and_says_what_to_do(
 ) -> None:
     async with serving(fault) as server:
         with pytest.raises(kind) as caught:
-            await model_at(server, outgoing).reply(HELLO, [], within(5))
+            await model_at(server, outgoing).reply(HELLO, [], soon(5))
 
         assert len(server.received) == 1
         assert advice in caught.value.message
@@ -343,7 +340,7 @@ async def test_a_refusal_is_not_repeated_and_says_what_to_do(
 async def test_no_error_repeats_what_the_server_said(outgoing: Outgoing, fault: upstream.Step) -> None:
     async with serving(fault) as server:
         with pytest.raises(CantileverError) as caught:
-            await model_at(server, outgoing).reply(HELLO, [], within(2))
+            await model_at(server, outgoing).reply(HELLO, [], soon(2))
 
     told = "".join(traceback.format_exception(caught.value))
     assert "sk-secret" not in told
@@ -376,7 +373,7 @@ def only(key: str) -> upstream.Step:
 async def test_a_refused_key_is_fetched_again_once(outgoing: Outgoing) -> None:
     credential = Rotated("old", "new")
     async with serving(only("new")) as server:
-        reply = await model_at(server, outgoing, credential).reply(HELLO, [], within(5))
+        reply = await model_at(server, outgoing, credential).reply(HELLO, [], soon(5))
 
     assert reply.text == "Hello."
     assert credential.refused == [None, "old"]
@@ -387,7 +384,7 @@ async def test_a_newer_key_that_is_refused_too_ends_it(outgoing: Outgoing) -> No
     credential = Rotated("old", "new")
     async with serving(only("newest")) as server:
         with pytest.raises(Refused):
-            await model_at(server, outgoing, credential).reply(HELLO, [], within(5))
+            await model_at(server, outgoing, credential).reply(HELLO, [], soon(5))
 
         assert len(server.received) == 2
 

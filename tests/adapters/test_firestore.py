@@ -17,6 +17,7 @@ from functions.adapters.firestore import FirestoreDocuments
 from functions.core.deadline import Deadline
 from functions.core.documents import ABSENT, ANY, Conflict, Delete, Documents, Expected, Key, Place, Put, Version
 from functions.core.errors import Refused, StoreUnavailable
+from tests.deadlines import soon
 from tests.firestore_double import FirestoreDouble
 
 ROOT = Path(__file__).parents[2]
@@ -41,10 +42,6 @@ async def documents(firestore: FirestoreDouble) -> AsyncIterator[FirestoreDocume
         store = FirestoreDocuments("demo-double", "other", emulator_host=address)
         yield store
         await store.close()
-
-
-def soon(seconds: float = 5.0) -> Deadline:
-    return Deadline.after(seconds, asyncio.get_running_loop().time)
 
 
 def key(name: str) -> Key:

@@ -19,9 +19,9 @@ import pytest
 
 from functions.adapters import sqlite
 from functions.adapters.sqlite import SqliteDocuments
-from functions.core.deadline import Deadline
 from functions.core.documents import ANY, Key, Put
 from functions.core.errors import StoreUnavailable
+from tests.deadlines import soon
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("SQLITE_KILLS", "20"))  # as many as CI can wait for; before a release, hundreds
@@ -120,10 +120,6 @@ async def lags() -> AsyncIterator[list[float]]:
     watcher = asyncio.create_task(watch())
     yield late
     watcher.cancel()
-
-
-def soon(seconds: float = 10.0) -> Deadline:
-    return Deadline.after(seconds, asyncio.get_running_loop().time)
 
 
 def put(name: str, expires_at: datetime | None = None) -> Put:

@@ -1,6 +1,5 @@
 """The outside world as one operation sees it."""
 
-import asyncio
 import traceback
 from collections.abc import AsyncIterator
 
@@ -9,10 +8,10 @@ import pytest
 from functions.adapters.outgoing import Outgoing
 from functions.adapters.web import BoundWeb
 from functions.core.capability import Api
-from functions.core.deadline import Deadline
 from functions.core.errors import CantileverError, CapabilityFault, DeadlinePassed, Refused, Upstream
 from functions.core.settings import Settings
 from tests import upstream
+from tests.deadlines import soon
 from tests.upstream import answer, serving
 
 WEATHER = Api("weather", "http://127.0.0.1:1/v1", "apikey", "WEATHER_KEY")
@@ -27,14 +26,10 @@ async def outgoing() -> AsyncIterator[Outgoing]:
     await outgoing.close()
 
 
-def within(seconds: float) -> Deadline:
-    return Deadline.after(seconds, asyncio.get_running_loop().time)
-
-
 def web_at(url: str, outgoing: Outgoing, *apis: Api, seconds: float = 5, **environ: str) -> BoundWeb:
     """The world of an operation that names `apis`, or else the weather, whose address is `url`."""
     settings = Settings.read({"WEATHER_URL": f"{url}/v1", **environ}, [WEATHER, MAPS])
-    return BoundWeb(outgoing, apis or [WEATHER], within(seconds), urls=settings.api_urls, keys=settings.api_keys)
+    return BoundWeb(outgoing, apis or [WEATHER], soon(seconds), urls=settings.api_urls, keys=settings.api_keys)
 
 
 async def test_a_get_arrives_below_the_configured_address(outgoing: Outgoing) -> None:
@@ -52,7 +47,7 @@ async def test_a_get_arrives_below_the_configured_address(outgoing: Outgoing) ->
 
 async def test_without_a_setting_the_apis_own_address_is_used(outgoing: Outgoing) -> None:
     async with serving(answer([])) as server:
-        web = BoundWeb(outgoing, [api := Api("weather", f"{server.url}/v2")], within(5), urls={}, keys={})
+        web = BoundWeb(outgoing, [api := Api("weather", f"{server.url}/v2")], soon(5), urls={}, keys={})
         await web.get(api, "forecast")
 
     assert server.received[0].path == "/v2/forecast"

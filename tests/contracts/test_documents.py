@@ -11,9 +11,9 @@ import pytest
 
 from functions.adapters.firestore import FirestoreDocuments
 from functions.adapters.sqlite import SqliteDocuments
-from functions.core.deadline import Deadline
 from functions.core.documents import ABSENT, ANY, MAX_BODY_BYTES, Conflict, Delete, Document, Documents, Expected, Key, Place, Put, Version
 from functions.core.errors import StoreUnavailable
+from tests.deadlines import soon
 
 Another = Callable[[], Documents]
 
@@ -40,10 +40,6 @@ async def another(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 @pytest.fixture
 def documents(another: Another) -> Documents:
     return another()
-
-
-def soon(seconds: float = 10.0) -> Deadline:
-    return Deadline.after(seconds, asyncio.get_running_loop().time)
 
 
 def key(name: str) -> Key:

@@ -47,9 +47,17 @@ def test_every_fault_is_told_at_once() -> None:
         Settings.read(environ)
 
     told = str(refused.value)
-    for variable in (*(environ.keys() - {"K_SERVICE"}), "PUBLISHER_NAME", "PRIVACY_EMAIL"):
-        assert f"  - {variable}" in told or f", {variable}: " in told, variable
+    wrong = {*environ, "PUBLISHER_NAME", "PRIVACY_EMAIL"} - {"K_SERVICE", "OPENAI_API_KEY_SECRET"}
+    assert sorted(line.split(": ")[0].removeprefix("  - ") for line in told.splitlines()[1:]) == sorted(wrong)
     assert "sk-secret" not in told
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("ANONYMOUS_CHAT", "yes"), ("PUBLIC_BASE_URL", "https://example.com/plugin"), ("STORE", "mongo")]
+)
+def test_a_value_that_only_looks_right_is_refused(variable: str, value: str) -> None:
+    with pytest.raises(InvalidSettings, match=variable):
+        Settings.read({variable: value})
 
 
 @pytest.mark.parametrize("wrong", ["nan", "inf", "0", "-5", "five"])

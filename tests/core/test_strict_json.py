@@ -21,6 +21,8 @@ def test_json_is_read_as_it_stands() -> None:
     }
     assert loads(b"9223372036854775807") == 9223372036854775807
     assert loads(b'"\\ud83d\\ude00"') == "😀"
+    assert loads(b'"\\\\u0000 \\\\ud800 [[[[ \\" ]]"') == '\\u0000 \\ud800 [[[[ " ]]'
+    assert loads(b"[" + b"0," * 99_998 + b"0]") == [0] * 99_999
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,11 @@ def test_json_is_read_as_it_stands() -> None:
         b"[" * 100_000,
         b'{"a":' * 100_000,
         b"[" * 33 + b"]" * 33,
+        b"[" + b"[]," * 20 + b"[" * 32 + b"]" * 32 + b"]",
+        b"[" + b"0," * 100_000 + b"0]",
+        b"[" + b"[]," * 50_000 + b"[]]",
+        b"{" + b",".join(b'"%d":0' % number for number in range(1001)) + b"}",
+        b'"\\\\\\u0000"',
         b'{"a": 1, "a": 2}',
         b'{"a": {"b": 1, "b": 1}}',
         b'"\\u0000"',
@@ -81,3 +88,10 @@ def test_a_refusal_names_every_fault_and_quotes_no_value() -> None:
         read(Person, b'{"age": "SECRET", "shoe": "SECRET"}')
 
     assert refused.value.message == ("name: Field required. age: Input should be a valid integer. shoe: Extra inputs are not permitted.")
+
+
+def test_a_refusal_is_short_whatever_was_sent() -> None:
+    with pytest.raises(Invalid) as refused:
+        read(Person, json.dumps({f"{number}" * 100: 0 for number in range(1000)}).encode())
+
+    assert len(refused.value.message) < 1000

@@ -13,12 +13,12 @@ from functions.adapters.sqlite import SqliteDocuments
 from functions.capabilities import CATALOGUE
 from functions.core.asking import Toolbox
 from functions.core.conversation import Limits, conversation_key
-from functions.core.deadline import Deadline
 from functions.core.documents import Documents
 from functions.core.errors import Filtered, NotFound, Refused, StoreUnavailable, Upstream
 from functions.core.model import Assistant, Call, Message, Reply, Result, System, Usage, User
 from functions.core.transcript import Entry, page, remove
 from functions.core.turn import Done, OutOfTime, Question, Turns
+from tests.deadlines import soon
 from tests.fakes import CannedWeb, Meddling, Scripted, ScriptedModel
 
 BEIJING = {
@@ -58,10 +58,6 @@ def said(text: str) -> Reply:
 
 def called(arguments: str, name: str = "get_weather_forecast", call_id: str = "c1") -> Reply:
     return Reply("", "calls", (Call(call_id, name, arguments),), Usage(5, 1))
-
-
-def soon(seconds: float = 5.0) -> Deadline:
-    return Deadline.after(seconds, asyncio.get_running_loop().time)
 
 
 def question(query: str, session: str = "s", *, must_exist: bool = False) -> Question:
@@ -164,7 +160,7 @@ async def test_no_more_than_eight_calls_are_run_and_every_call_is_answered(docum
         (Reply("It begins", "length"), "length"),
         (Reply("I will not.", "refusal"), "refusal"),
         (Reply("Some of it", "content_filter"), "content_filter"),
-        (Reply("x" * 30_001, "stop"), "length"),
+        (Reply("x" * 20_001, "stop"), "length"),
     ],
 )
 async def test_why_an_answer_ends_is_kept(documents: Documents, reply: Reply, finish: str) -> None:
@@ -173,7 +169,7 @@ async def test_why_an_answer_ends_is_kept(documents: Documents, reply: Reply, fi
     outcome = await running.run(question("tell"), soon())
 
     assert isinstance(outcome, Done)
-    assert (outcome.turn.finish_reason, outcome.turn.answer) == (finish, reply.text[:30_000])
+    assert (outcome.turn.finish_reason, outcome.turn.answer) == (finish, reply.text[:20_000])
 
 
 @pytest.mark.parametrize(
