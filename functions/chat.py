@@ -55,7 +55,7 @@ class Chat:
     async def ask(self, incoming: Incoming) -> Response:
         """POST /chat: one turn."""
         owner = self._owner(incoming)
-        asked = strict_json.read(ChatRequest, await incoming.json())
+        asked = strict_json.read(ChatRequest, await incoming.body())
         session_id = asked.session_id or self._services.new_id()
         # Deployed, an anonymous token is a secret that we minted; locally anybody may name a conversation.
         must_exist = self._settings.deployed and asked.session_id is not None
@@ -88,7 +88,7 @@ class Chat:
         if name not in self._toolbox.operations:
             raise NotFound(f"There is no operation of that name; there are: {', '.join(self._toolbox.operations)}.")
         incoming.notes["operation"] = name
-        return json_text(await self._toolbox.call(name, await incoming.json(), incoming.deadline))
+        return json_text(await self._toolbox.call(name, await incoming.body(), incoming.deadline))
 
     def _owner(self, incoming: Incoming, *, token_in_url: bool = False) -> str:
         """Whose conversations this caller may reach.

@@ -120,7 +120,8 @@ def test_exceptions_are_never_swallowed(path: Path) -> None:
 
     caught = [ast.unparse(node.type) if node.type else "everything" for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)]
 
-    assert id_of(path) == "functions/adapters/http.py" or not {"everything", "Exception", "BaseException"} & set(caught)
+    catching_all = {"functions/adapters/http.py", "functions/core/capability.py"}  # the edge, and where a developer's code is called
+    assert id_of(path) in catching_all or not {"everything", "Exception", "BaseException"} & set(caught)
 
 
 def loaded_by(function: str) -> set[str]:

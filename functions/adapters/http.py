@@ -65,7 +65,7 @@ class Incoming:
     notes: dict[str, Any] = field(default_factory=dict)
     """Fields of the log line: numbers, names and ids of ours; never a text, a token or an address."""
 
-    async def json(self) -> bytes:
+    async def body(self) -> bytes:
         """The body, whole, of a request that says it is JSON.
 
         Raises:
@@ -82,13 +82,13 @@ class Incoming:
             raise TooLarge(f"The body may have at most {MAX_BODY} bytes.")
         try:
             async with self.deadline.limit(BODY_SECONDS):
-                return await self._body()
+                return await self._bytes()
         except TimeoutError as error:
             raise TooSlow("The body did not arrive in time; send it whole.") from error
         except ClientDisconnect as error:
             raise Malformed("The body ended early.") from error
 
-    async def _body(self) -> bytes:
+    async def _bytes(self) -> bytes:
         body = bytearray()
         async for chunk in self.request.stream():
             body += chunk
@@ -128,11 +128,13 @@ class Edge:
         except CantileverError as error:
             response = failure(error)
             incoming.notes["error"] = error.code
+            if isinstance(error, errors.TellOperator):
+                incoming.notes |= _origin(error.__cause__ or error)
         except Exception as error:
             # The edge of the event loop: nothing may escape to the framework, which would log the text of the exception.
             error_id = token_hex(8)
             response = failure(CantileverError(f"Something broke on our side; tell the plugin's owner the number {error_id}."))
-            incoming.notes |= {"error": "internal", "error_id": error_id, "exception": type(error).__name__, "where": _where(error)}
+            incoming.notes |= {"error": "internal", "error_id": error_id, **_origin(error)}
         if self.cross_origin:
             _allow_chatgpt(request, response)
         self._log(incoming, template, response.status_code, time.monotonic() - began)
@@ -146,8 +148,7 @@ class Edge:
 
     async def _answer(self, incoming: Incoming, template: str | None) -> Response:
         request = incoming.request
-        if "content-length" in request.headers and "transfer-encoding" in request.headers:
-            raise Malformed("Content-Length and Transfer-Encoding exclude each other (RFC 9112 §6.3).")
+        _refuse_ambiguous(request)
         if template is None:
             raise NotFound("There is nothing at this path; /openapi.json lists what there is.")
         methods = self.handlers[template]
@@ -224,6 +225,22 @@ def failure(error: CantileverError) -> Response:
     return response
 
 
+def _refuse_ambiguous(request: Request) -> None:
+    """Refuse what a proxy in front of us may have read in another way; the parser refuses the rest (tests/functions/test_hostile_bytes.py).
+
+    Raises:
+        Malformed: which part of the request is ambiguous.
+    """
+    headers = request.headers
+    hosts = len(headers.getlist("host"))
+    if hosts > 1 or (hosts == 0 and request.scope["http_version"] == "1.1"):
+        raise Malformed("A request names one Host (RFC 9112 §3.2).")
+    if "content-length" in headers and "transfer-encoding" in headers:
+        raise Malformed("Content-Length and Transfer-Encoding exclude each other (RFC 9112 §6.3).")
+    if headers.get("transfer-encoding", "chunked").lower() != "chunked":
+        raise Malformed("The only Transfer-Encoding here is chunked (RFC 9112 §6.1).")
+
+
 def _allow_chatgpt(request: Request, response: Response) -> None:
     """CORS for two origins; the others are told nothing (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
     response.headers["Vary"] = "Origin"
@@ -237,7 +254,7 @@ def _allow_chatgpt(request: Request, response: Response) -> None:
         response.headers["Access-Control-Max-Age"] = "600"
 
 
-def _where(error: BaseException) -> str:
-    """The place that broke, without the words of the exception, which may be anybody's."""
+def _origin(error: BaseException) -> Mapping[str, str]:
+    """What broke and where, without the words of the exception, which may be anybody's."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{frame.filename}:{frame.lineno} {frame.name}"
+    return {"exception": type(error).__name__, "where": f"{frame.filename}:{frame.lineno} {frame.name}"}

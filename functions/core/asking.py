@@ -9,7 +9,7 @@ from typing import Literal
 from functions.core.capability import Operation, Web
 from functions.core.conversation import Step
 from functions.core.deadline import Deadline
-from functions.core.errors import CantileverError, DeadlinePassed, Filtered, Invalid, TooLarge, Upstream
+from functions.core.errors import CantileverError, CapabilityFault, DeadlinePassed, Filtered, Invalid, TooLarge, Upstream
 from functions.core.model import Assistant, Call, Message, Model, Reply, Result, System, Usage, User
 from functions.core.visible import visible
 
@@ -47,11 +47,13 @@ class Toolbox:
     web: Callable[[Operation, Deadline], Web]
 
     async def run(self, call: Call, deadline: Deadline) -> tuple[Result, Step]:
-        """Run one call. What goes wrong becomes a result that the model can act on."""
+        """Run one call. What goes wrong becomes a result that the model can act on; a bug ends the turn, and is told to the operator."""
         began = deadline.clock()
         try:
             text = await self.call(call.name, call.arguments, deadline)
             ok = True
+        except CapabilityFault:
+            raise
         except CantileverError as error:
             text = json.dumps({"error": {"code": error.code, "message": error.message}}, ensure_ascii=False)
             ok = False
@@ -128,9 +130,9 @@ def _answer(reply: Reply) -> Answer:
 def _shown(message: Message) -> Message:
     """A message of the conversation as the model sees it: without hidden characters."""
     match message:
-        case User(text):
-            return User(visible(text))
-        case Assistant(text, calls):
-            return Assistant(visible(text), calls)
+        case User(text) if (shown := visible(text)) is not text:
+            return User(shown)
+        case Assistant(text, calls) if (shown := visible(text)) is not text:
+            return Assistant(shown, calls)
         case _:
             return message

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.fields import FieldInfo
 
 from functions.core import strict_json
-from functions.core.errors import CapabilityFault
+from functions.core.errors import CantileverError, CapabilityFault
 from functions.core.model import Tool
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -92,10 +92,16 @@ class Operation:
 
         Raises:
             Malformed, Invalid: the arguments are not what the operation takes; nothing was called.
+            CapabilityFault: the operation has a bug; its own exception is the cause.
             CantileverError: whatever the operation raises.
         """
         given = strict_json.read(self.arguments, arguments)
-        result = await self.function(web, **{name: getattr(given, name) for name in self.arguments.model_fields})
+        try:
+            result = await self.function(web, **{name: getattr(given, name) for name in self.arguments.model_fields})
+        except CantileverError:
+            raise
+        except Exception as error:  # A developer's code may raise anything, and must not lose the turn that called it.
+            raise CapabilityFault(f"{self.name} has a bug; tell the plugin's owner, whose log says where.") from error
         return result.model_dump_json()
 
     @property

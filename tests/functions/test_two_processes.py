@@ -1,0 +1,52 @@
+"""Two processes on one store: simultaneous turns on one conversation are all kept, one after the other, and nobody sees an error."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.reliability.simultaneous import Clients, simultaneous
+from tests.world import on_firestore, started
+
+PAIRS = 100  # `make reliability` runs 1,000
+EIGHTS = 10
+
+
+@pytest.fixture(params=["sqlite", "firestore"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Mapping[str, str]:
+    if request.param == "sqlite":
+        return {"STORE": f"sqlite:{tmp_path / 'shared.db'}"}
+    return on_firestore(request.getfixturevalue("firestore_emulator"))
+
+
+async def test_two_simultaneous_turns_become_one_after_the_other(store: Mapping[str, str]) -> None:
+    outcome = await simultaneous(store, PAIRS)
+
+    assert (outcome.turns, outcome.errors, outcome.faults) == (200, [], [])
+    assert 200 < outcome.model_calls <= 300  # Some met, or nothing was tried; who met another asked at most once more.
+
+
+async def test_eight_simultaneous_turns_become_one_after_the_other(store: Mapping[str, str]) -> None:
+    outcome = await simultaneous(store, EIGHTS, size=8)
+
+    assert (outcome.turns, outcome.errors, outcome.faults) == (80, [], [])
+
+
+async def test_a_crowd_on_one_conversation_is_answered_in_time_and_kept(tmp_path: Path) -> None:
+    slow = {"STORE": f"sqlite:{tmp_path / 'shared.db'}", "OPENAI_MODEL": "emulator?latency=500ms"}
+    with started(**slow) as one, started(**slow) as other:
+        async with aiohttp.ClientSession() as client:
+            clients = Clients(client, one.url, other.url)
+            began = time.monotonic()
+            await clients.talk("crowd", groups=1, size=60)
+            taken = time.monotonic() - began
+
+            kept = (await clients.transcripts())["crowd"]
+
+    answered = {question.query: question.answer for question in clients.asked if question.turn_id}
+    assert set(clients.errors) == {"504 out_of_time"}
+    assert sorted(turn.query for turn in kept) == sorted(question.query for question in clients.asked)
+    assert {turn.query: turn.answer for turn in kept if turn.answer is not None} == answered
+    assert taken < 5.5
