@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import wiring
-from functions.adapters.http import Edge, Incoming, document
+from functions.adapters.http import FAULTS, Edge, Incoming, document
 from functions.capabilities import CATALOGUE
 from functions.core.ai_plugin import ai_plugin, description_for_people
 from functions.core.capability import Capability, Catalogue
@@ -55,7 +55,7 @@ class Document:
 def documents(settings: Settings, catalogue: Catalogue) -> Mapping[str, Document]:
     """Every published document by its path; what a setting withholds is not there."""
     found = {
-        "/openapi.json": _json(openapi(settings, catalogue)),
+        "/openapi.json": _json(openapi(settings, catalogue, FAULTS)),
         "/logo.png": Document((ASSETS / "logo.png").read_bytes(), "image/png"),
         **{path: _page(path, settings, catalogue) for path in PAGES},
     }
@@ -105,17 +105,20 @@ def _page(path: str, settings: Settings, catalogue: Catalogue) -> Document:
     }
     escaped = {name: html.escape(value) for name, value in words.items()}
     escaped["capabilities"] = "".join(
-        f"<li><b>{html.escape(capability.name)}</b>: {html.escape(capability.description)}{_reached(capability)}</li>"
+        f"<li><b>{html.escape(capability.name)}</b>: {html.escape(capability.description)}{_reached(capability, settings)}</li>"
         for capability in catalogue.capabilities
     )
+    credited = dict.fromkeys(api.attribution for api in catalogue.apis if api.attribution)
+    escaped["attributions"] = "".join(f"<p>{html.escape(credit)}.</p>" for credit in credited)
     body = Template((ASSETS / f"{path.strip('/')}.html").read_text("utf-8")).substitute(escaped)
     page = Template((ASSETS / "page.html").read_text("utf-8")).substitute(escaped, body=body)
     return Document(page.encode(), "text/html; charset=utf-8")
 
 
-def _reached(capability: Capability) -> str:
+def _reached(capability: Capability, settings: Settings) -> str:
     """The hosts that a capability asks, which are recipients of what it is asked."""
-    hosts = sorted({urlsplit(api.base_url).hostname or "" for operation in capability.operations for api in operation.apis})
+    apis = (api for operation in capability.operations for api in operation.apis)
+    hosts = sorted({urlsplit(settings.api_urls.get(api.name, api.base_url)).hostname or "" for api in apis})
     return f" (asks {html.escape(', '.join(hosts))})" if hosts else ""
 
 

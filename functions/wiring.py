@@ -5,8 +5,9 @@ What is chosen here is imported when the process starts and connects when it is 
 
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,9 @@ class Services:
     new_id: Callable[[], str]
 
 
-def settings(apis: Sequence[Api]) -> Settings:
-    """The configuration of this process.
+@cache
+def settings(apis: tuple[Api, ...]) -> Settings:
+    """The configuration of this process, read once.
 
     Raises:
         InvalidSettings: with every fault.

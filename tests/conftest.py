@@ -1,6 +1,8 @@
 """What many tests share."""
 
-from collections.abc import Iterator
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -12,6 +14,20 @@ from tests.world import World, started
 def anyio_backend() -> str:
     """The only loop the product runs on."""
     return "asyncio"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every async test the one loop."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
+            item.fixturenames.insert(0, "one_loop")
+
+
+@pytest.fixture(scope="session")
+async def one_loop(anyio_backend: str) -> AsyncIterator[None]:
+    """One event loop for all tests: gRPC's queue is one for a process, and still speaks to loops that were closed meanwhile."""
+    yield
+    await asyncio.sleep(0.2)  # What is left in the queue is for this loop.
 
 
 @pytest.fixture(scope="session")

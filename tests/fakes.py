@@ -6,7 +6,7 @@ from typing import Any
 
 from functions.core.capability import Api, Query
 from functions.core.deadline import Deadline
-from functions.core.documents import Delete, Document, Documents, Key, Put, Snapshot
+from functions.core.documents import Document, Documents, Key, Snapshot, Write
 from functions.core.errors import CantileverError, StoreUnavailable
 from functions.core.model import Message, Reply, Tool
 
@@ -47,15 +47,21 @@ class CannedWeb:
 
 
 class Meddling:
-    """A store that lets a test act just before each of the first commits, and may lose acknowledgements."""
+    """A store that lets a test act just before each of the first commits, and may lose acknowledgements or refuse to write."""
 
     def __init__(
-        self, documents: Documents, *, before: Iterable[Callable[[], Awaitable[object]]] = (), lose_acknowledgements: int = 0
+        self,
+        documents: Documents,
+        *,
+        before: Iterable[Callable[[], Awaitable[object]]] = (),
+        lose_acknowledgements: int = 0,
+        refuse_writes: bool = False,
     ) -> None:
         self.documents = documents
         self.before = list(before)
         self.lose_acknowledgements = lose_acknowledgements
-        self.commits: list[Sequence[Put | Delete]] = []
+        self.refuse_writes = refuse_writes
+        self.commits: list[Sequence[Write]] = []
 
     async def get(self, keys: Sequence[Key], deadline: Deadline) -> Snapshot:
         return await self.documents.get(keys, deadline)
@@ -63,10 +69,12 @@ class Meddling:
     async def list(self, collection: str, parent: str, *, after: str = "", limit: int, deadline: Deadline) -> Sequence[Document]:
         return await self.documents.list(collection, parent, after=after, limit=limit, deadline=deadline)
 
-    async def commit(self, writes: Sequence[Put | Delete], deadline: Deadline) -> None:
+    async def commit(self, writes: Sequence[Write], deadline: Deadline) -> None:
         if self.before:
             await self.before.pop(0)()
         self.commits.append(writes)
+        if self.refuse_writes:
+            raise StoreUnavailable("The disk is full.")
         await self.documents.commit(writes, deadline)
         if self.lose_acknowledgements:
             self.lose_acknowledgements -= 1

@@ -123,6 +123,8 @@ class FirestoreDouble:
         if write.delete:
             self.documents.pop(write.delete, None)
             return
+        if write.HasField("update_mask") and not write.update_mask.field_paths:
+            return
         document = type(write.update)()
         document.CopyFrom(write.update)
         document.update_time.FromNanoseconds(self._now())

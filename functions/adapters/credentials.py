@@ -60,6 +60,7 @@ class Fetched:
             return last.value
         if self._fetching is None:
             self._fetching = asyncio.create_task(self._renew())
+            self._fetching.add_done_callback(lambda done: done.cancelled() or done.exception())  # Whoever asked may have given up.
         try:
             async with deadline.limit():
                 return (await asyncio.shield(self._fetching)).value

@@ -2,13 +2,14 @@
 
 Three RPCs with the library's own channel and generated messages, without the wrapping of `AsyncClient`: with 64 in flight it costs
 twice the processor time (tests/bench/stores.py), and it repeats a commit by itself whose acknowledgement was lost.
-Here nothing is repeated but an ABORTED commit, of which Firestore says that nothing was written.
+Here a commit is repeated only if it was ABORTED, of which Firestore says that nothing was written, and a read once.
 
 A document has the fields `body`, `place` ("parent/position", so that one single-field index serves `list`), `expires_at` (for a TTL policy)
 and `stamp`. Exempt `body` and `stamp` from indexing.
 """
 
 import asyncio
+import json
 import random
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -17,22 +18,33 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
-import google.auth
-import google.auth.exceptions
 import grpc
 import grpc.aio
 from google.cloud.firestore_v1 import types
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcAsyncIOTransport
 
+from functions.adapters.google_account import account
 from functions.core.deadline import Deadline
-from functions.core.documents import ABSENT, ANY, Conflict, Delete, Document, Key, Place, Put, Snapshot, Version
-from functions.core.errors import Refused, StoreUnavailable
+from functions.core.documents import ABSENT, ANY, Conflict, Delete, Document, Key, Place, Require, Snapshot, Version, Write
+from functions.core.errors import Refused, StoreUnavailable, Upstream
 
 CAP = 2.0
 """Seconds one RPC may take, however far the deadline is: a dead store is told from a slow one while there is time left to say so."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.5
 """Seconds before an ABORTED commit is sent again, at most: the pause is random below this, which doubles."""
+
+READS = {
+    "name": [{"service": "google.firestore.v1.Firestore", "method": method} for method in ("BatchGetDocuments", "RunQuery")],
+    "retryPolicy": {
+        "maxAttempts": 2,
+        "initialBackoff": "0.05s",
+        "maxBackoff": "0.1s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    },
+}
+"""A read that found the store away is asked once more, by gRPC itself (https://grpc.io/docs/guides/retry/)."""
 
 CHANNEL_OPTIONS = [
     ("grpc.keepalive_time_ms", 30_000),  # as AsyncClient has it
@@ -41,6 +53,7 @@ CHANNEL_OPTIONS = [
     # By default an attempt to connect may last 20 s and the next may be two minutes away: a store that came back would not be noticed.
     ("grpc.min_reconnect_backoff_ms", 2_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.service_config", json.dumps({"methodConfig": [READS]})),
 ]
 
 CONFIGURATION = frozenset(
@@ -64,7 +77,7 @@ _PLACE = {"field_path": "place"}
 
 
 class FirestoreDocuments:
-    """`Documents` in one Firestore database. Connects on first use, once per event loop."""
+    """`Documents` in one Firestore database. Connects on first use, and anew for another event loop: gRPC's channels belong to one."""
 
     def __init__(self, project: str | None, database: str = "(default)", *, emulator_host: str | None = None) -> None:
         self._project = project
@@ -100,7 +113,7 @@ class FirestoreDocuments:
             found = [answer.document async for answer in call if answer.HasField("document")]
             return [_document(document, Key(collection, document.name.rpartition("/")[2])) for document in found]
 
-    async def commit(self, writes: Sequence[Put | Delete], deadline: Deadline) -> None:
+    async def commit(self, writes: Sequence[Write], deadline: Deadline) -> None:
         """See `Documents.commit`."""
         async with self._connected(deadline) as store:
             request = _Commit(database=store.database)
@@ -148,12 +161,10 @@ class FirestoreDocuments:
         if self._emulator_host is not None:
             channel = grpc.aio.insecure_channel(self._emulator_host, options=CHANNEL_OPTIONS)
             return _Connection.over(channel, self._project or "demo-cantilever", self._database, ("authorization", "Bearer owner"))
-        scopes = FirestoreGrpcAsyncIOTransport.AUTH_SCOPES
         try:
-            # In a thread: it may ask Google's metadata server, and blocks meanwhile.
-            credentials, found = await asyncio.to_thread(google.auth.default, scopes=scopes)
-        except google.auth.exceptions.GoogleAuthError as error:
-            raise Refused("No credentials for the document store were found.") from error
+            credentials, found = await account(FirestoreGrpcAsyncIOTransport.AUTH_SCOPES)
+        except Upstream as error:
+            raise StoreUnavailable("The document store's credentials could not be had; try again later.") from error
         project = self._project or found
         if not project:
             raise Refused("The document store's project is not known: set GOOGLE_CLOUD_PROJECT.")
@@ -200,7 +211,7 @@ def _timeout(deadline: Deadline) -> float:
     return min(CAP, deadline.left())
 
 
-def _add(message: Any, write: Put | Delete, name: str) -> None:
+def _add(message: Any, write: Write, name: str) -> None:
     """Fill a protobuf `Write`."""
     if write.expected == ABSENT:
         message.current_document.exists = False
@@ -210,6 +221,9 @@ def _add(message: Any, write: Put | Delete, name: str) -> None:
         message.delete = name
         return
     message.update.name = name
+    if isinstance(write, Require):
+        message.update_mask.SetInParent()  # An update of no field: the document and its update time stay as they are.
+        return
     fields = message.update.fields
     fields["body"].string_value = write.body
     # Firestore keeps the update time, which is our version, of a document whose fields do not change.

@@ -1,18 +1,16 @@
-"""The service account's own access token, for Vertex AI. https://cloud.google.com/docs/authentication/application-default-credentials"""
+"""The service account's own access token, for Vertex AI."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-import google.auth
 from google.auth.credentials import Credentials
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, RefreshError, TransportError
+from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
 from google.auth.transport.requests import Request
 
 from functions.adapters.credentials import Fetched, Token
+from functions.adapters.google_account import CLOUD_PLATFORM, account
 from functions.core.errors import Refused, Upstream
-
-SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
 
 EARLY = timedelta(minutes=3, seconds=45)
 """How long before its end a token is renewed: google-auth's own figure, just inside the 4 minutes in which Google hands out a new one."""
@@ -21,16 +19,16 @@ SECONDS = 10.0
 """The metadata server answers in milliseconds once it is there; right after a cold start google-auth asks it up to three times."""
 
 
-def find() -> Credentials:
-    """Whatever credentials this place has: the service account where deployed, a developer's own elsewhere."""
-    found, _ = google.auth.default(scopes=SCOPES)
+async def find() -> Credentials:
+    """The credentials of this place."""
+    found, _ = await account(CLOUD_PLATFORM)
     return found
 
 
 class GoogleToken(Fetched):
     """The access token of `credentials`, renewed before it ends. google-auth blocks, so it works in a thread."""
 
-    def __init__(self, credentials: Callable[[], Credentials] = find) -> None:
+    def __init__(self, credentials: Callable[[], Awaitable[Credentials]] = find) -> None:
         super().__init__(self._renewed)
         self._find = credentials
         self._credentials: Credentials | None = None
@@ -38,9 +36,8 @@ class GoogleToken(Fetched):
     async def _renewed(self) -> Token:
         try:
             async with asyncio.timeout(SECONDS):
-                found = await asyncio.to_thread(self._refresh)
-        except DefaultCredentialsError as error:
-            raise Refused("No Google credentials here: run as a service account, or log in with gcloud, or set OPENAI_AUTH.") from error
+                found = self._credentials = self._credentials or await self._find()
+                await asyncio.to_thread(found.refresh, Request())
         except (GoogleAuthError, TimeoutError) as error:
             # google-auth wraps a metadata server that is away in a RefreshError too.
             if isinstance(error, RefreshError) and not error.retryable and not isinstance(error.__cause__, TransportError):
@@ -49,8 +46,3 @@ class GoogleToken(Fetched):
         # google-auth's expiry is UTC without saying so.
         left = found.expiry.replace(tzinfo=UTC) - datetime.now(UTC) - EARLY if found.expiry else timedelta.max
         return Token(str(found.token), asyncio.get_running_loop().time() + left.total_seconds())
-
-    def _refresh(self) -> Credentials:
-        self._credentials = self._credentials or self._find()
-        self._credentials.refresh(Request())  # type: ignore[no-untyped-call]  # google-auth is typed in part only.
-        return self._credentials

@@ -39,6 +39,7 @@ STATUS: Mapping[type[CantileverError], int] = {
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
     errors.TooSlow: 408,
+    errors.SessionBusy: 409,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
     errors.Invalid: 422,
@@ -50,6 +51,28 @@ STATUS: Mapping[type[CantileverError], int] = {
     errors.DeadlinePassed: 504,
 }
 """A class that is not named has the status of its base."""
+
+FAULTS: Mapping[str, str] = {
+    "400": "Not JSON, or not a request that everybody reads alike.",
+    "401": "An authorization is needed.",
+    "404": "There is no such thing.",
+    "408": "The body did not arrive in time.",
+    "409": "Other questions of this session are being answered; try again.",
+    "413": "The body is too large.",
+    "415": "The body is not plain JSON.",
+    "422": "Not of this shape, or refused by the model's provider.",
+    "500": "A fault on our side.",
+    "502": "A foreign system failed.",
+    "503": "The store failed; try again.",
+    "504": "Not done in time; try again.",
+}
+"""What each of them means, for the published document; 405 is for what the document does not name."""
+
+UNGUESSED = {"X-Content-Type-Options": "nosniff"}
+"""No browser may take an answer for something else than it says it is."""
+
+PAGE_POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+"""What our pages may do: show the logo and their own style."""
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")  # https://www.w3.org/TR/trace-context/
 _CLOUD_TRACE = re.compile(r"([0-9a-f]{32})/\d+(?:;o=\d)?")  # https://cloud.google.com/trace/docs/trace-context#legacy-http-header
@@ -72,7 +95,7 @@ class Incoming:
             UnsupportedMedia, TooLarge, TooSlow, Malformed: as their names say; nothing beyond the cap was read.
         """
         headers = self.request.headers
-        media = headers.get("content-type", "").lower().replace(" ", "")
+        media = headers.get("content-type", "").lower().replace(" ", "").replace('"', "")
         if media not in ("application/json", "application/json;charset=utf-8"):
             raise UnsupportedMedia("Send JSON, with the header Content-Type: application/json.")
         if headers.get("content-encoding", "identity").lower() != "identity":
@@ -97,16 +120,16 @@ class Incoming:
         return bytes(body)
 
 
-Handler = Callable[[Incoming], Awaitable[Response]]
+Endpoint = Callable[[Incoming], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
 class Edge:
-    """One function's HTTP: a handler for each path and method, everything else refused, every fault told in one shape."""
+    """One function's HTTP: an endpoint for each path and method, everything else refused, every fault told in one shape."""
 
     function: str
-    handlers: Mapping[str, Mapping[str, Handler]]
-    """Path template -> method -> handler. HEAD is answered as GET is."""
+    endpoints: Mapping[str, Mapping[str, Endpoint]]
+    """Path template -> method -> endpoint. HEAD is answered as GET is."""
     budget_seconds: float
     project: str | None
     """Google Cloud's project, which the log's trace field names."""
@@ -116,7 +139,7 @@ class Edge:
     @cached_property
     def patterns(self) -> Mapping[str, re.Pattern[str]]:
         """Path template -> what matches it."""
-        return {template: pattern(template) for template in self.handlers}
+        return {template: pattern(template) for template in self.endpoints}
 
     async def __call__(self, request: Request) -> Response:
         """The answer to a request, and its log line. Raises nothing."""
@@ -151,14 +174,14 @@ class Edge:
         _refuse_ambiguous(request)
         if template is None:
             raise NotFound("There is nothing at this path; /openapi.json lists what there is.")
-        methods = self.handlers[template]
+        methods = self.endpoints[template]
         allowed = tuple(sorted({*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())))
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"Allow": ", ".join(allowed)})
-        handler = methods.get("GET" if request.method == "HEAD" else request.method)
-        if handler is None:
+        endpoint = methods.get("GET" if request.method == "HEAD" else request.method)
+        if endpoint is None:
             raise MethodNotAllowed(f"{request.method} is not possible here; possible: {', '.join(allowed)}.", allowed=allowed)
-        return await handler(incoming)
+        return await endpoint(incoming)
 
     def _log(self, incoming: Incoming, template: str | None, status: int, seconds: float) -> None:
         entry: dict[str, Any] = {
@@ -190,12 +213,12 @@ def answer(body: BaseModel) -> Response:
 
 def json_text(text: str, status: int = 200) -> Response:
     """JSON text as it is, not to be cached."""
-    return Response(text, status, {"Cache-Control": "no-store"}, "application/json")
+    return Response(text, status, {"Cache-Control": "no-store", **UNGUESSED}, "application/json")
 
 
 def document(content: bytes, media_type: str, etag: str, incoming: Incoming) -> Response:
     """A public document, or 304 where the caller has it already (RFC 9110 §13.1.2)."""
-    headers = {"ETag": etag, "Cache-Control": "public, max-age=300"}
+    headers = {"ETag": etag, "Cache-Control": "public, max-age=300", "Content-Security-Policy": PAGE_POLICY, **UNGUESSED}
     known = {tag.strip().removeprefix("W/") for tag in incoming.request.headers.get("if-none-match", "").split(",")}
     if etag in known or "*" in known:
         return Response(status_code=304, headers=headers)
@@ -256,5 +279,6 @@ def _allow_chatgpt(request: Request, response: Response) -> None:
 
 def _origin(error: BaseException) -> Mapping[str, str]:
     """What broke and where, without the words of the exception, which may be anybody's."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return {"exception": type(error).__name__, "where": f"{frame.filename}:{frame.lineno} {frame.name}"}
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{frames[-1].filename}:{frames[-1].lineno} {frames[-1].name}" if frames else "unknown"
+    return {"exception": type(error).__name__, "where": where}

@@ -85,22 +85,22 @@ class Outgoing:
             DeadlinePassed: the deadline passed.
             CantileverError: whatever else `read` raises, at once.
         """
-        # tenacity bounds neither a running attempt nor its waits: the timeout around it and `stop` do.
-        retrying = AsyncRetrying(
-            sleep=asyncio.sleep,
-            retry=retry_if_exception(lambda error: isinstance(error, Upstream) and not isinstance(error, Hopeless)),
-            wait=_wait,
-            stop=lambda state: state.attempt_number >= MAX_ATTEMPTS or state.upcoming_sleep >= deadline.left(),
-            reraise=True,
-        )
 
-        async def attempt() -> T:
+        async def attempt(failed: list[Upstream]) -> T:
+            if failed:
+                raise failed.pop()
             return read(await self._answer(request))
 
         try:
             async with deadline.limit():
                 await asyncio.sleep(0)  # A deadline that has passed ends the request here, before anything is sent.
-                return await retrying(attempt)
+                try:
+                    return await attempt([])
+                except Hopeless:
+                    raise
+                except Upstream as error:
+                    # Only now: tenacity's own time for each request is a quarter of a turn with tools (tests/bench/RESULTS.md).
+                    return await _retrying(deadline)(attempt, [error])
         except TimeoutError as error:
             raise DeadlinePassed(f"{request.to} did not answer before the deadline.") from error
 
@@ -161,6 +161,17 @@ async def _json(sender: str, response: aiohttp.ClientResponse) -> Any:
     if response.status < 300 and not isinstance(value, (dict, list)):
         raise Upstream(f"{sender} did not answer with a JSON object or array.")
     return value if isinstance(value, (dict, list)) else None
+
+
+def _retrying(deadline: Deadline) -> AsyncRetrying:
+    """What tries again; it bounds neither a running attempt nor its waits: the timeout around it and `stop` do."""
+    return AsyncRetrying(
+        sleep=asyncio.sleep,
+        retry=retry_if_exception(lambda error: isinstance(error, Upstream) and not isinstance(error, Hopeless)),
+        wait=_wait,
+        stop=lambda state: state.attempt_number >= MAX_ATTEMPTS or state.upcoming_sleep >= deadline.left(),
+        reraise=True,
+    )
 
 
 def _wait(state: RetryCallState) -> float:

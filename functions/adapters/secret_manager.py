@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-import google.auth
 from google.api_core import exceptions
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+from google.auth.exceptions import GoogleAuthError
 from google.cloud.secretmanager_v1 import SecretManagerServiceAsyncClient, SecretPayload
 
 from functions.adapters.credentials import Fetched, Token
+from functions.adapters.google_account import CLOUD_PLATFORM, account
 from functions.core.errors import Refused, Upstream
 
 SECONDS = 2.0
@@ -16,8 +16,8 @@ SECONDS = 2.0
 
 
 async def connect() -> SecretManagerServiceAsyncClient:
-    """A client with the service account's own credentials. They are looked for off the loop: that may ask the metadata server."""
-    found, _ = await asyncio.to_thread(google.auth.default, scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    """A client with the credentials of this place."""
+    found, _ = await account(CLOUD_PLATFORM)
     return SecretManagerServiceAsyncClient(credentials=found)
 
 
@@ -36,7 +36,7 @@ class SecretManager(Fetched):
                 self._client = self._client or await self._connect()
                 # The library's own retry would wait a minute and more.
                 answer = await self._client.access_secret_version(name=self._version, retry=None, timeout=SECONDS)
-        except (exceptions.PermissionDenied, exceptions.Unauthenticated, DefaultCredentialsError) as error:
+        except (exceptions.PermissionDenied, exceptions.Unauthenticated) as error:
             raise Refused("Secret Manager refuses us: grant this function's service account access to OPENAI_API_KEY_SECRET.") from error
         except (exceptions.NotFound, exceptions.InvalidArgument, exceptions.FailedPrecondition) as error:
             raise Refused("Secret Manager has no such enabled version of a secret: correct OPENAI_API_KEY_SECRET.") from error

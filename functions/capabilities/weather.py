@@ -5,15 +5,17 @@ hosts are for non-commercial use; customers set both addresses to their `custome
 """
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from functions.core.capability import Api, Published, Web, operation
 from functions.core.errors import NotFound, Upstream
 
-GEOCODING = Api("open-meteo-geocoding", "https://geocoding-api.open-meteo.com/v1", "apikey", "OPEN_METEO_API_KEY")
-FORECAST = Api("open-meteo-forecast", "https://api.open-meteo.com/v1", "apikey", "OPEN_METEO_API_KEY")
+CREDIT = "Weather data by Open-Meteo.com (CC BY 4.0)"
+
+GEOCODING = Api("open-meteo-geocoding", "https://geocoding-api.open-meteo.com/v1", "apikey", "OPEN_METEO_API_KEY", CREDIT)
+FORECAST = Api("open-meteo-forecast", "https://api.open-meteo.com/v1", "apikey", "OPEN_METEO_API_KEY", CREDIT)
 
 DAILY = ("weather_code", "temperature_2m_min", "temperature_2m_max", "precipitation_probability_max", "wind_speed_10m_max")
 """What is asked of a day, in the order of `Day`'s fields behind its date."""
@@ -61,7 +63,7 @@ class Forecast(Published):
     place: Place
     days: tuple[Day, ...]
     """Today at the place first, then the days after it."""
-    source: str = "Weather data by Open-Meteo.com (CC BY 4.0)"
+    source: str = CREDIT
 
 
 @operation(apis=[GEOCODING, FORECAST], scopes=[], read_only=True, open_world=False)
@@ -70,30 +72,34 @@ async def get_weather_forecast(
     place: Annotated[str, Field(min_length=1, max_length=100, description="City or other place, in any language: Paris, 北京.")],
     days: Annotated[int, Field(ge=1, le=16, description="How many days, today included: 1 is today, 2 reaches tomorrow.")] = 3,
 ) -> Forecast:
-    """Forecast the weather for a place, day by day, up to 16 days ahead."""
+    """Forecast the weather for a place, day by day, up to 16 days ahead; the first day is today at the place."""
     language = "zh" if any("\u4e00" <= character <= "\u9fff" for character in place) else "en"
     found = await web.get(GEOCODING, "search", name=place, count=1, language=language, format="json")
+    if not found.get("results"):
+        raise NotFound("No place of that name was found. Ask for a larger town nearby, or for another spelling.")
+    where = found["results"][0]
+    forecast = await web.get(
+        FORECAST,
+        "forecast",
+        latitude=where["latitude"],
+        longitude=where["longitude"],
+        daily=DAILY,
+        timezone=where.get("timezone") or "auto",
+        forecast_days=days,
+    )
+    return _forecast(where, forecast)
+
+
+def _forecast(where: Any, forecast: Any) -> Forecast:
+    """What Open-Meteo answered, as we publish it.
+
+    Raises:
+        Upstream: it is not of the form that its documentation shows.
+    """
     try:
-        if not found.get("results"):
-            raise NotFound(f"No place called {place!r} was found. Ask for a larger town nearby, or for another spelling.")
-        where = found["results"][0]
-        forecast = await web.get(
-            FORECAST,
-            "forecast",
-            latitude=where["latitude"],
-            longitude=where["longitude"],
-            daily=DAILY,
-            timezone=where.get("timezone") or "auto",
-            forecast_days=days,
-        )
         daily = forecast["daily"]
         return Forecast(
-            place=Place(
-                name=where["name"],
-                region=where.get("admin1"),
-                country=where.get("country"),
-                timezone=forecast["timezone"],
-            ),
+            place=Place(name=where["name"], region=where.get("admin1"), country=where.get("country"), timezone=forecast["timezone"]),
             days=tuple(
                 Day(
                     date=date.fromisoformat(day),
@@ -106,5 +112,5 @@ async def get_weather_forecast(
                 for day, code, low, high, probability, wind in zip(daily["time"], *(daily[name] for name in DAILY), strict=True)
             ),
         )
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise Upstream("Open-Meteo answered in a form that we do not know.") from error

@@ -25,7 +25,7 @@ MAX_ANSWER = 20_000  # characters; with the longest question, both as JSON spell
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model said in the end, and what it took."""
+    """What the model said in the end, and why it ended."""
 
     text: str
     finish: Literal["stop", "length", "content_filter", "refusal"]
@@ -33,7 +33,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Tally:
-    """What asking has cost so far: the caller's, so that a turn that fails still tells it."""
+    """What a turn has cost so far, asking in vain included: the caller's, so that a turn that fails still tells it."""
 
     steps: list[Step] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
@@ -46,19 +46,21 @@ class Toolbox:
     operations: Mapping[str, Operation]
     web: Callable[[Operation, Deadline], Web]
 
-    async def run(self, call: Call, deadline: Deadline) -> tuple[Result, Step]:
+    async def run(self, call: Call, deadline: Deadline, tally: Tally) -> Result:
         """Run one call. What goes wrong becomes a result that the model can act on; a bug ends the turn, and is told to the operator."""
         began = deadline.clock()
+        ok = False
         try:
             text = await self.call(call.name, call.arguments, deadline)
             ok = True
         except CapabilityFault:
             raise
         except CantileverError as error:
-            text = json.dumps({"error": {"code": error.code, "message": error.message}}, ensure_ascii=False)
-            ok = False
-        milliseconds = round((deadline.clock() - began) * 1000)
-        return Result(call.id, text), Step(name=call.name[:64], ok=ok, milliseconds=milliseconds)
+            text = visible(json.dumps({"error": {"code": error.code, "message": error.message}}, ensure_ascii=False))
+        finally:
+            milliseconds = round((deadline.clock() - began) * 1000)
+            tally.steps.append(Step(name=visible(call.name)[:64], ok=ok, milliseconds=milliseconds))
+        return Result(call.id, text)
 
     async def call(self, name: str, arguments: bytes | str, deadline: Deadline) -> str:
         """The result of the operation `name`, as JSON text without hidden characters: a model reads it, here or at the caller's.
@@ -93,8 +95,8 @@ async def ask(model: Model, toolbox: Toolbox, instructions: str, said: Sequence[
     """
     messages: list[Message] = [System(instructions), *(_shown(message) for message in said)]
     tools = [operation.tool for operation in toolbox.operations.values()]
+    calls_left = MAX_CALLS
     for rounds_left in range(MAX_ROUNDS, -1, -1):
-        calls_left = MAX_CALLS - len(tally.steps)
         may_call = rounds_left > 0 and calls_left > 0
         reply = await model.reply(messages, tools, deadline, may_call=may_call)
         tally.usage += reply.usage
@@ -102,15 +104,20 @@ async def ask(model: Model, toolbox: Toolbox, instructions: str, said: Sequence[
             return _answer(reply)
         messages.append(Assistant(reply.text, reply.calls))
         messages.extend(await _results(toolbox, reply.calls, calls_left, deadline, tally))
+        calls_left -= len(reply.calls)
     raise AssertionError("the last round may not call, so it answers or raises")
 
 
 async def _results(toolbox: Toolbox, calls: Sequence[Call], most: int, deadline: Deadline, tally: Tally) -> list[Result]:
     """Run the calls of one reply side by side. Every call is answered, as the protocol wants; those beyond `most` with a refusal."""
-    ran = await asyncio.gather(*(toolbox.run(call, deadline) for call in calls[:most]))
-    tally.steps.extend(step for _, step in ran)
+    running = [asyncio.create_task(toolbox.run(call, deadline, tally)) for call in calls[:most]]
+    try:
+        results = await asyncio.gather(*running)
+    finally:
+        for task in running:
+            task.cancel()  # Where one ended the turn, nobody waits for the others.
     refusal = json.dumps({"error": {"code": "too_many_calls", "message": "No more calls in this turn; answer with what you have."}})
-    return [result for result, _ in ran] + [Result(call.id, refusal) for call in calls[most:]]
+    return results + [Result(call.id, refusal) for call in calls[most:]]
 
 
 def _answer(reply: Reply) -> Answer:
@@ -128,10 +135,10 @@ def _answer(reply: Reply) -> Answer:
 
 
 def _shown(message: Message) -> Message:
-    """A message of the conversation as the model sees it: without hidden characters."""
+    """A message of the conversation as the model sees it: without hidden characters, and never empty, which some servers refuse."""
     match message:
-        case User(text) if (shown := visible(text)) is not text:
-            return User(shown)
+        case User(text) if (shown := visible(text)) is not text or not text.strip():
+            return User(shown if shown.strip() else "(nothing visible)")
         case Assistant(text, calls) if (shown := visible(text)) is not text:
             return Assistant(shown, calls)
         case _:

@@ -13,7 +13,7 @@ from functools import cached_property
 from types import ModuleType
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from functions.core import strict_json
@@ -22,6 +22,9 @@ from functions.core.model import Tool
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 """What OpenAI accepts as a function's name (wire.md 2.1), less capitals and dashes: it is also a Python name."""
+
+CHAT, GET_TRANSCRIPT, DELETE_CONVERSATION = RESERVED = ("chat", "get_transcript", "delete_conversation")
+"""The REST interface's own operations (core/openapi.py); no capability may publish one of these names."""
 
 MAX_DESCRIPTION = 300  # characters of an endpoint, https://developers.openai.com/api/docs/actions/production
 MAX_PARAMETER_DESCRIPTION = 700  # characters, same page
@@ -43,6 +46,8 @@ class Api:
     """The query parameter that carries a key, where the API takes one."""
     key_setting: str | None = None
     """The environment variable that holds the key; several APIs of one provider may share it."""
+    attribution: str | None = None
+    """What its owner wants to be credited with, on the legal page."""
 
     @property
     def url_setting(self) -> str:
@@ -69,7 +74,7 @@ class Web(Protocol):
 
 @dataclass(frozen=True)
 class Operation:
-    """One typed async function with everything that describes it. Calling it calls the function."""
+    """One typed async function with everything that describes it."""
 
     name: str
     description: str
@@ -84,9 +89,6 @@ class Operation:
     """Whether it can change what others see: OpenAI's reading of the hint (wire.md 3.3)."""
     function: Callable[..., Awaitable[BaseModel]]
 
-    async def __call__(self, web: Web, *args: Any, **kwargs: Any) -> Any:
-        return await self.function(web, *args, **kwargs)
-
     async def run(self, web: Web, arguments: bytes | str) -> str:
         """Call it with `arguments`, JSON text of an object, and give its result as JSON text.
 
@@ -98,16 +100,11 @@ class Operation:
         given = strict_json.read(self.arguments, arguments)
         try:
             result = await self.function(web, **{name: getattr(given, name) for name in self.arguments.model_fields})
+            return self.result.model_validate(result, strict=True).model_dump_json()
         except CantileverError:
             raise
         except Exception as error:  # A developer's code may raise anything, and must not lose the turn that called it.
             raise CapabilityFault(f"{self.name} has a bug; tell the plugin's owner, whose log says where.") from error
-        return result.model_dump_json()
-
-    @property
-    def title(self) -> str:
-        """The name for people: "Get weather forecast"."""
-        return self.name.replace("_", " ").capitalize()
 
     @cached_property
     def tool(self) -> Tool:
@@ -136,7 +133,7 @@ class Catalogue:
         return {operation.name: operation for capability in self.capabilities for operation in capability.operations}
 
     @cached_property
-    def apis(self) -> Sequence[Api]:
+    def apis(self) -> tuple[Api, ...]:
         """Every API that an operation names, once."""
         return tuple(dict.fromkeys(api for operation in self.operations.values() for api in operation.apis))
 
@@ -157,22 +154,12 @@ def operation(
 
     def publish(function: Callable[..., Awaitable[BaseModel]]) -> Operation:
         where = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}: {function.__name__}"
-        if not NAME.fullmatch(function.__name__):
-            raise CapabilityFault(f"{where}: name it in lower case, at most 64 of a-z, 0-9 and _; it is the tool's name too.")
-        if not inspect.iscoroutinefunction(function):
-            raise CapabilityFault(f"{where} is not async: a function that blocks stalls every other request.")
-        try:
-            hints = typing.get_type_hints(function, include_extras=True)
-        except NameError as error:
-            raise CapabilityFault(f"{where}: an annotation names what the file does not: {error}.") from error
-        result = hints.pop("return", None)
-        if not (isinstance(result, type) and issubclass(result, BaseModel)):
-            raise CapabilityFault(f"{where} does not say what it returns: annotate a model (a subclass of Published).")
+        hints = _hints(where, function)
         return Operation(
             name=function.__name__,
             description=_description(where, function.__doc__),
             arguments=_arguments(where, function, hints),
-            result=result,
+            result=hints["return"],
             apis=tuple(apis),
             scopes=tuple(scopes),
             read_only=read_only,
@@ -190,7 +177,7 @@ def collect(modules: Sequence[ModuleType]) -> Catalogue:
     Raises:
         CapabilityFault: a file says nothing of itself, publishes nothing, or publishes a name that another has.
     """
-    owners: dict[str, str] = {}
+    owners = dict.fromkeys(RESERVED, "the REST interface itself")
     capabilities = []
     for module in sorted(modules, key=lambda module: module.__name__):
         operations = [item for item in vars(module).values() if isinstance(item, Operation) and item.function.__module__ == module.__name__]
@@ -224,23 +211,52 @@ def _description(where: str, docstring: str | None) -> str:
     return first
 
 
+def _hints(where: str, function: Callable[..., Any]) -> Mapping[str, Any]:
+    """The annotations of a function that may be published."""
+    if not NAME.fullmatch(function.__name__):
+        raise CapabilityFault(f"{where}: name it in lower case, at most 64 of a-z, 0-9 and _; it is the tool's name too.")
+    if not inspect.iscoroutinefunction(function):
+        raise CapabilityFault(f"{where} is not async: a function that blocks stalls every other request.")
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise CapabilityFault(f"{where}: an annotation names what the file does not: {error}.") from error
+    result = hints.get("return")
+    if not (isinstance(result, type) and issubclass(result, BaseModel)):
+        raise CapabilityFault(f"{where} does not say what it returns: annotate a model (a subclass of Published).")
+    return hints
+
+
 def _arguments(where: str, function: Callable[..., Any], hints: Mapping[str, Any]) -> type[BaseModel]:
     """The model of what is published of a signature: every parameter but the first, which is the outside world."""
     parameters = list(inspect.signature(function).parameters.values())
     if not parameters or hints.get(parameters[0].name) is not Web:
         raise CapabilityFault(f"{where}: its first parameter is the outside world; write `web: Web`.")
-    fields: dict[str, Any] = {}
-    for parameter in parameters[1:]:
-        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            raise CapabilityFault(f"{where}: {parameter.name} cannot be published; name every parameter.")
-        if parameter.name not in hints:
-            raise CapabilityFault(f"{where}: {parameter.name} has no type.")
-        field = FieldInfo.from_annotation(hints[parameter.name])
-        if not field.description or len(field.description) > MAX_PARAMETER_DESCRIPTION:
-            raise CapabilityFault(
-                f"{where}: {parameter.name} needs a description of at most {MAX_PARAMETER_DESCRIPTION} characters: "
-                "Annotated[…, Field(description=…)]."
-            )
-        fields[parameter.name] = (hints[parameter.name], ... if parameter.default is parameter.empty else parameter.default)
+    fields: dict[str, Any] = {
+        parameter.name: (_kind(where, parameter, hints), ... if parameter.default is parameter.empty else parameter.default)
+        for parameter in parameters[1:]
+    }
     title = "".join(word.capitalize() for word in function.__name__.split("_")) + "Arguments"
     return create_model(title, __config__=ConfigDict(extra="forbid", frozen=True), **fields)
+
+
+def _kind(where: str, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:
+    """The annotation of a parameter that may be published."""
+    name = parameter.name
+    if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+        raise CapabilityFault(f"{where}: {name} cannot be published; name every parameter.")
+    if not NAME.fullmatch(name) or hasattr(BaseModel, name):
+        raise CapabilityFault(f"{where}: {name} cannot be published under this name; choose another.")
+    if name not in hints:
+        raise CapabilityFault(f"{where}: {name} has no type.")
+    description = FieldInfo.from_annotation(hints[name]).description
+    if not description or len(description) > MAX_PARAMETER_DESCRIPTION:
+        raise CapabilityFault(
+            f"{where}: {name} needs a description of at most {MAX_PARAMETER_DESCRIPTION} characters: Annotated[…, Field(description=…)]."
+        )
+    if parameter.default is not parameter.empty:
+        try:
+            TypeAdapter(hints[name]).validate_python(parameter.default)
+        except ValidationError as error:
+            raise CapabilityFault(f"{where}: the default of {name} is not one of its own values.") from error
+    return hints[name]

@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from functions.core.documents import Document, Key, Place, Put, Version
+from functions.core.documents import ABSENT, Document, Key, Place, Put, Require, Version, Write
 from functions.core.model import Assistant, User
 
 CONVERSATIONS = "conversations"
 TURNS = "turns"
 
-TURN_LIFETIME = timedelta(days=400)
+SCHEMA = 1
+"""Of what is stored; a revision that stores something else than this one reads counts on."""
+
+TURN_LIFETIME = timedelta(weeks=57)
 """When the store may drop a turn for good. Turns can be read only while their head lives, so this bounds storage, not privacy:
 long enough that a conversation which goes on every day for a year keeps its beginning."""
 
@@ -30,15 +33,17 @@ SessionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$", description=
 
 
 class Stored(BaseModel):
-    """What lies in a document: read tolerantly, because old and new revisions run side by side during a deploy."""
+    """What lies in a document. During a deploy old and new revisions run side by side: what a newer one added is kept as it is."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="allow")
 
-    schema_number: int = 1
+    schema_number: int = SCHEMA
 
 
-class Said(Stored):
+class Said(BaseModel):
     """One message of the buffer, as it was said."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     role: Literal["user", "assistant"]
     text: str
@@ -47,6 +52,10 @@ class Said(Stored):
     def tokens(self) -> int:
         """At least as many as any byte-level tokenizer makes of it: each token stands for one byte or more."""
         return len(self.text.encode()) + MESSAGE_TOKENS
+
+    def begun(self, tokens: int) -> "Said":
+        """The message, or as much of its beginning as has so few tokens."""
+        return self.model_copy(update={"text": self.text.encode()[: max(0, tokens - MESSAGE_TOKENS)].decode(errors="ignore")})
 
 
 class Head(Stored):
@@ -103,11 +112,21 @@ class TranscriptTurn(BaseModel):
     operations: tuple[Step, ...] = ()
     usage: Tokens
     asked_at: datetime = Field(description="By the store's clock.")
-    milliseconds: int = Field(description="From the question to the answer.")
+    milliseconds: int = Field(description="From the first read to the answer, waiting for other turns of the conversation left out.")
 
 
 class Turn(TranscriptTurn, Stored):
     """A turn as it is stored."""
+
+    @classmethod
+    def read(cls, body: str) -> "Turn | None":
+        """The turn in a document; None where a newer revision wrote what this one cannot read."""
+        try:
+            return cls.model_validate_json(body)
+        except ValidationError:
+            if Stored.model_validate_json(body).schema_number > SCHEMA:
+                return None
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,25 +157,25 @@ class Conversation:
     def place(self, turn: Turn) -> Place:
         """Where a turn stands in the transcript: a done one at its number, a failed one behind the last that was done.
 
-        So a failure needs no write to the head and disturbs no turn that runs beside it.
+        So a failure changes nothing in the head and disturbs no turn that runs beside it.
         """
         if turn.status == "done":
             return Place(self.head.thread, f"{self.head.turns + 1:010}")
         return Place(self.head.thread, f"{self.head.turns:010}.{turn.asked_at.timestamp():017.6f}.{turn.turn_id}")
 
-    def put_turn(self, turn: Turn) -> Put:
-        """Write a turn that was not there."""
-        return Put(turn_key(self.key, turn.turn_id), turn.model_dump_json(), "absent", self.place(turn), turn.asked_at + TURN_LIFETIME)
-
-    def put_head(self, limits: Limits, now: datetime, exchange: Sequence[Said] = ()) -> Put:
-        """Write the head, with the exchange of a turn that was done, provided that nobody wrote it since it was read."""
-        head = Head(
-            thread=self.head.thread,
-            turns=self.head.turns + (1 if exchange else 0),
-            buffer=within(limits, (*self.head.buffer, *exchange)),
-            expires_at=now + limits.lifetime,
-        )
-        return Put(self.key, head.model_dump_json(), self.version or "absent", expires_at=head.expires_at)
+    def writes(self, turn: Turn, limits: Limits) -> Sequence[Write]:
+        """What keeps a turn, provided that nobody wrote the head since it was read: neither another turn nor a removal."""
+        kept = Put(turn_key(self.key, turn.turn_id), turn.model_dump_json(), ABSENT, self.place(turn), turn.asked_at + TURN_LIFETIME)
+        if turn.answer is None and self.stored and self.version is not None:
+            return [Require(self.key, self.version), kept]
+        exchange = (Said(role="user", text=turn.query), Said(role="assistant", text=turn.answer)) if turn.answer is not None else ()
+        changes = {
+            "turns": self.head.turns + (1 if exchange else 0),
+            "buffer": within(limits, (*self.head.buffer, *exchange)),
+            "expires_at": turn.asked_at + limits.lifetime,
+        }
+        head = self.head.model_copy(update=changes)
+        return [Put(self.key, head.model_dump_json(), self.version or ABSENT, expires_at=head.expires_at), kept]
 
 
 def conversation_key(owner: str, session_id: str) -> Key:
@@ -184,7 +203,10 @@ def begun(key: Key, document: Document | None, now: datetime, thread: str) -> Co
 
 
 def within(limits: Limits, messages: Sequence[Said]) -> tuple[Said, ...]:
-    """The latest messages that fit both limits, whole exchanges only: the first that is left was said by the user."""
+    """The latest messages that fit both limits, whole exchanges only: the first that is left was said by the user.
+
+    An exchange that is too long by itself is kept by its beginnings; else one long question would make the model forget them all.
+    """
     kept: list[Said] = []
     tokens = 0
     for said in reversed(messages[-limits.messages :] if limits.messages else ()):
@@ -194,6 +216,8 @@ def within(limits: Limits, messages: Sequence[Said]) -> tuple[Said, ...]:
         kept.append(said)
     while kept and kept[-1].role != "user":
         kept.pop()
+    if not kept and limits.messages >= 2 and limits.tokens >= 4 * MESSAGE_TOKENS:
+        return tuple(said.begun(limits.tokens // 2) for said in messages[-2:])
     return tuple(reversed(kept))
 
 

@@ -77,6 +77,17 @@ class Delete:
     expected: Expected
 
 
+@dataclass(frozen=True, slots=True)
+class Require:
+    """Write nothing, but let the commit stand only if the document is still at this version."""
+
+    key: Key
+    expected: Version
+
+
+Write = Put | Delete | Require
+
+
 class Conflict(Exception):
     """A commit found a document other than it expected; nothing of that commit was written."""
 
@@ -90,7 +101,7 @@ class Documents(Protocol):
     async def list(self, collection: str, parent: str, *, after: str = "", limit: int, deadline: Deadline) -> Sequence[Document]:
         """Up to `limit` documents placed under `parent`, in order, beginning behind the position `after`."""
 
-    async def commit(self, writes: Sequence[Put | Delete], deadline: Deadline) -> None:
+    async def commit(self, writes: Sequence[Write], deadline: Deadline) -> None:
         """Apply up to 100 writes, all or none, in one round trip.
 
         Raises:

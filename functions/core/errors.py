@@ -12,6 +12,7 @@
     │   └── Filtered           the model's provider refuses this content
     ├── Unauthenticated        the caller must present an authorization, or a new one
     ├── TryLater               the same request may succeed later
+    │   ├── SessionBusy        other questions of the session are being answered
     │   ├── DeadlinePassed     the request's own deadline passed
     │   ├── Upstream           a foreign system failed or did not answer
     │   └── StoreUnavailable   the document store failed or did not answer
@@ -107,6 +108,12 @@ class TryLater(CantileverError):
     """The same request may succeed later."""
 
     retryable = True
+
+
+class SessionBusy(TryLater):
+    """Too many questions of one session are being answered; this one was not begun, and nothing of it is kept."""
+
+    code = "session_busy"
 
 
 class DeadlinePassed(TryLater):

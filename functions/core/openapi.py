@@ -11,37 +11,26 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from functions.core.ai_plugin import description_for_people
-from functions.core.capability import Catalogue, Operation, lean
+from functions.core.capability import CHAT, DELETE_CONVERSATION, GET_TRANSCRIPT, Catalogue, Operation, lean
 from functions.core.conversation import SessionId
+from functions.core.errors import CapabilityFault
 from functions.core.rest import ChatAnswer, ChatRequest, ErrorAnswer, PageRequest, Transcript
 from functions.core.settings import Settings
 
 Json = dict[str, Any]
 
-FAULTS: Mapping[str, str] = {
-    "400": "Not JSON.",
-    "401": "An authorization is needed.",
-    "404": "There is no such thing.",
-    "408": "The body did not arrive in time.",
-    "413": "The body is too large.",
-    "415": "The body is not plain JSON.",
-    "422": "Not of this shape, or refused by the model's provider.",
-    "500": "A fault on our side.",
-    "502": "A foreign system failed.",
-    "503": "The store failed; try again.",
-    "504": "Not done in time; try again.",
-}
-"""Status -> what it means here; its shape is always ErrorAnswer."""
 
-WITHOUT_BODY = ("401", "404", "422", "500", "503")
+def openapi(settings: Settings, catalogue: Catalogue, faults: Mapping[str, str]) -> Json:
+    """The document as a JSON object. `faults` says of each status that is no success what it means.
 
-
-def openapi(settings: Settings, catalogue: Catalogue) -> Json:
-    """The document as a JSON object."""
+    Raises:
+        CapabilityFault: two models have one name.
+    """
     operations = catalogue.operations.values()
     # An anonymous session token may not stand in a URL where deployed (functions/chat.py): nobody could call these there.
     by_token = not settings.deployed
     schemas, names = _schemas(operations, (ChatAnswer, Transcript, ErrorAnswer) if by_token else (ChatAnswer, ErrorAnswer))
+    refused = {status: {"description": meaning, "content": _content(names[ErrorAnswer])} for status, meaning in faults.items()}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -53,9 +42,12 @@ def openapi(settings: Settings, catalogue: Catalogue) -> Json:
         "servers": [{"url": settings.public_base_url}],
         "security": [],
         "paths": {
-            "/chat": {"post": _chat(catalogue, names)},
-            **({"/chat/{session_id}": {"get": _transcript(names), "delete": _removal()}} if by_token else {}),
-            **{f"/tools/{operation.name}": {"post": _tool(operation, names)} for operation in operations},
+            "/chat": {"post": _chat(catalogue, names) | {"responses": _done(names[ChatAnswer]) | refused}},
+            **({"/chat/{session_id}": _conversation(names, refused)} if by_token else {}),
+            **{
+                f"/tools/{operation.name}": {"post": _tool(operation, names) | {"responses": _done(names[operation.result]) | refused}}
+                for operation in operations
+            },
         },
         "components": {"schemas": schemas},
     }
@@ -63,38 +55,34 @@ def openapi(settings: Settings, catalogue: Catalogue) -> Json:
 
 def _chat(catalogue: Catalogue, names: Mapping[type[BaseModel], str]) -> Json:
     return {
-        "operationId": "chat",
+        "operationId": CHAT,
         "summary": "Ask in a conversation that is remembered.",
         "description": "Answers a question with the operations below where they help. Send the session_id of the answer with the next question.",
         "x-openai-isConsequential": not catalogue.read_only,
         "requestBody": _body(names[ChatRequest]),
-        "responses": _responses(names[ChatAnswer], FAULTS),
     }
 
 
-def _transcript(names: Mapping[type[BaseModel], str]) -> Json:
+def _conversation(names: Mapping[type[BaseModel], str], refused: Json) -> Json:
     fields = PageRequest.model_json_schema()["properties"]
+    page = [
+        {"name": name, "in": "query", "required": False, "description": schema.pop("description"), "schema": lean(schema)}
+        for name, schema in fields.items()
+    ]
     return {
-        "operationId": "get_transcript",
-        "summary": "Read a conversation, oldest turn first.",
-        "parameters": [
-            _session(),
-            *(
-                {"name": name, "in": "query", "required": False, "description": schema.pop("description"), "schema": lean(schema)}
-                for name, schema in fields.items()
-            ),
-        ],
-        "responses": _responses(names[Transcript], WITHOUT_BODY),
-    }
-
-
-def _removal() -> Json:
-    return {
-        "operationId": "delete_conversation",
-        "summary": "Delete a conversation with all its turns.",
-        "x-openai-isConsequential": True,
-        "parameters": [_session()],
-        "responses": {"204": {"description": "It is gone."}, **_faults(WITHOUT_BODY)},
+        "get": {
+            "operationId": GET_TRANSCRIPT,
+            "summary": "Read a conversation, oldest turn first.",
+            "parameters": [_session(), *page],
+            "responses": _done(names[Transcript]) | refused,
+        },
+        "delete": {
+            "operationId": DELETE_CONVERSATION,
+            "summary": "Delete a conversation with all its turns.",
+            "x-openai-isConsequential": True,
+            "parameters": [_session()],
+            "responses": {"204": {"description": "It is gone."}} | refused,
+        },
     }
 
 
@@ -104,7 +92,6 @@ def _tool(operation: Operation, names: Mapping[type[BaseModel], str]) -> Json:
         "summary": operation.description,
         "x-openai-isConsequential": not operation.read_only,
         "requestBody": _body(names[operation.arguments]),
-        "responses": _responses(names[operation.result], FAULTS),
     }
 
 
@@ -121,12 +108,8 @@ def _content(name: str) -> Json:
     return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
 
 
-def _responses(success: str, faults: Iterable[str]) -> Json:
-    return {"200": {"description": "Done.", "content": _content(success)}, **_faults(faults)}
-
-
-def _faults(statuses: Iterable[str]) -> Json:
-    return {status: {"description": FAULTS[status], "content": _content(ErrorAnswer.__name__)} for status in statuses}
+def _done(name: str) -> Json:
+    return {"200": {"description": "Done.", "content": _content(name)}}
 
 
 def _schemas(operations: Iterable[Operation], answers: Iterable[type[BaseModel]]) -> tuple[Json, Mapping[type[BaseModel], str]]:
@@ -138,5 +121,7 @@ def _schemas(operations: Iterable[Operation], answers: Iterable[type[BaseModel]]
         *((model, "serialization") for model in outgoing),
     ]
     references, found = models_json_schema(wanted, ref_template="#/components/schemas/{model}")
+    if clash := next((name for name in found.get("$defs", {}) if "__" in name), None):
+        raise CapabilityFault(f"Two models have one name: {clash}. Rename one; the document's readers tell them by it.")
     names = {model: references[model, mode]["$ref"].rpartition("/")[2] for model, mode in wanted}
     return lean(found.get("$defs", {})), names

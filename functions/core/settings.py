@@ -1,5 +1,6 @@
 """What a deployment may choose: environment variables, read once, every fault told at once."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -16,8 +17,11 @@ class InvalidSettings(Exception):
 
 def _url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
+    plain = re.fullmatch(r"[!#-;=?-~]+", value)  # Visible ASCII without quotes and angle brackets: it goes into pages and headers.
+    if not plain or parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError("must be an absolute http(s) URL without user, query or fragment")
+    if parts.port == 0:  # Reading it refuses what is no port at all.
+        raise ValueError("must have a port from 1 to 65535, or none")
     return value.rstrip("/")
 
 
@@ -62,6 +66,9 @@ AZURE = Provider(auth="api-key", token_limit_parameter="max_completion_tokens")
 VERTEX = Provider(auth="google", token_limit_parameter="max_tokens")
 COMPATIBLE = Provider(auth="bearer", token_limit_parameter="max_tokens")
 """Gemini, Ollama, vLLM and whatever else speaks Chat Completions."""
+
+PROVIDERS = (("api.openai.com", OPENAI), (".openai.azure.com", AZURE), ("aiplatform.googleapis.com", VERTEX))
+"""How the host's name ends -> who that is."""
 
 
 class Settings(BaseModel):
@@ -176,7 +183,7 @@ class Settings(BaseModel):
     buffer_messages: Annotated[int, Field(ge=0, le=200)] = Field(
         40, alias="BUFFER_MESSAGES", description="The most earlier messages that the model sees."
     )
-    buffer_tokens: Annotated[int, Field(ge=0, le=200_000)] = Field(
+    buffer_tokens: Annotated[int, Field(ge=0, le=140_000)] = Field(
         8000,
         alias="BUFFER_TOKENS",
         description="The most tokens of earlier messages that the model sees, counted as UTF-8 bytes: never too few.",
@@ -210,15 +217,7 @@ class Settings(BaseModel):
     def provider(self) -> Provider:
         """How the model's host wants to be spoken to: by its name, then by what the settings overrule."""
         host = urlsplit(self.openai_base_url).hostname or ""
-        found = (
-            OPENAI
-            if host == "api.openai.com"
-            else AZURE
-            if host.endswith(".openai.azure.com")
-            else VERTEX
-            if host.endswith("aiplatform.googleapis.com")
-            else COMPATIBLE
-        )
+        found = next((provider for ending, provider in PROVIDERS if host.endswith(ending)), COMPATIBLE)
         effort = found.reasoning_effort if self.openai_reasoning_effort is None else self.openai_reasoning_effort
         return Provider(
             auth=self.openai_auth or found.auth,
@@ -241,6 +240,10 @@ class Settings(BaseModel):
         settings = cls.model_construct(**_set(values))
         # A value that was refused is a fault once, and not missing as well.
         faults = {**settings.contradictions(), **reading.faults}
+        keyed = (api for api in apis if settings.deployed and api.name in settings.api_keys)
+        faults |= {
+            api.url_setting: "no key may travel over http" for api in keyed if settings.api_urls.get(api.name, "").startswith("http:")
+        }
         if faults:
             raise InvalidSettings("The configuration is wrong:\n" + "\n".join(f"  - {name}: {fault}" for name, fault in faults.items()))
         return settings
@@ -254,8 +257,9 @@ class Settings(BaseModel):
             return faults
         if not self.public_base_url.startswith("https://"):
             faults["PUBLIC_BASE_URL"] = "must be https where deployed; it is the origin under which ChatGPT reaches you"
-        if urlsplit(self.openai_base_url).scheme == "http" and (self.openai_api_key or self.openai_api_key_secret):
-            faults["OPENAI_BASE_URL"] = "an API key may not travel over http"
+        secret = self.openai_api_key or self.openai_api_key_secret or self.provider.auth == "google"
+        if secret and self.openai_base_url.startswith("http:"):
+            faults["OPENAI_BASE_URL"] = "no key or token may travel over http"
         named = {"PUBLISHER_NAME": self.publisher_name, "CONTACT_EMAIL": self.contact_email, "PRIVACY_EMAIL": self.privacy_email}
         faults |= {name: "required where deployed; the published pages name it" for name, value in named.items() if not value}
         if self.store_url != "firestore":

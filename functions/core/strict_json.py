@@ -35,6 +35,9 @@ _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
 _SQUARE = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 
+_REFUSABLE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+"""An escape that may spell U+0000 or a surrogate."""
+
 
 def loads(raw: bytes | str) -> Any:
     """The value that `raw` spells.
@@ -47,7 +50,9 @@ def loads(raw: bytes | str) -> Any:
         if sum(map(text.count, ",[{")) > MAX_VALUES:
             raise Malformed(f"JSON with more than {MAX_VALUES} values.")
         value = json.loads(text, object_pairs_hook=_object, parse_int=_integer, parse_float=_number, parse_constant=_constant)
-        _check(value)
+        # Octets without such escapes, and with no more brackets than levels are allowed, can hold nothing that is refused.
+        if isinstance(raw, str) or _REFUSABLE.search(text) or text.count("[") + text.count("{") > MAX_DEPTH:
+            _check(value)
     except UnicodeDecodeError as error:
         raise Malformed("The body is not UTF-8.") from error
     except json.JSONDecodeError as error:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from functions.core.conversation import TURNS, Conversation, Turn, conversation_key, opened
+from functions.core.conversation import TURNS, Head, Turn, conversation_key, opened
 from functions.core.deadline import Deadline
 from functions.core.documents import ANY, Conflict, Delete, Documents
 from functions.core.errors import NotFound
@@ -25,38 +25,39 @@ async def page(documents: Documents, owner: str, session_id: str, *, after: str,
     Raises:
         NotFound: there is no such conversation of this owner, or it has ended.
     """
-    conversation = await _open(documents, owner, session_id, deadline)
+    key = conversation_key(owner, session_id)
+    snapshot = await documents.get([key], deadline)
+    conversation = opened(key, snapshot.documents.get(key), snapshot.read_at)
+    if conversation is None:
+        raise NotFound("There is no such session, or it has ended.")
     found = await documents.list(TURNS, conversation.head.thread, after=after, limit=limit, deadline=deadline)
-    return [Entry(document.place.position, Turn.model_validate_json(document.body)) for document in found if document.place]
+    return [Entry(document.place.position, turn) for document in found if document.place and (turn := Turn.read(document.body))]
 
 
 async def remove(documents: Documents, owner: str, session_id: str, deadline: Deadline) -> None:
-    """Delete a conversation with all its turns. The head goes last: what is interrupted can be repeated.
+    """Delete a conversation with all its turns, one that has ended included. The head goes last: what is interrupted can be repeated.
 
     Raises:
-        NotFound: there is no such conversation of this owner, or it has ended.
+        NotFound: there is no such conversation of this owner.
         StoreUnavailable: the store failed, or time ran out; repeat it.
     """
+    key = conversation_key(owner, session_id)
     while True:
-        conversation = await _open(documents, owner, session_id, deadline)
-        turns = await documents.list(TURNS, conversation.head.thread, limit=DELETED_AT_ONCE, deadline=deadline)
-        deletes = [Delete(turn.key, ANY) for turn in turns]
-        if len(turns) == DELETED_AT_ONCE:
-            await documents.commit(deletes, deadline)
-            continue
-        if deletes:
-            await documents.commit(deletes, deadline)
+        document = (await documents.get([key], deadline)).documents.get(key)
+        if document is None:
+            raise NotFound("There is no such session.")
+        thread = Head.model_validate_json(document.body).thread
+        await _empty(documents, thread, deadline)
         try:
-            await documents.commit([Delete(conversation.key, conversation.version or ANY)], deadline)
-            return
+            await documents.commit([Delete(key, document.version)], deadline)
         except Conflict:
             continue  # A turn was written meanwhile; it belongs to what is to be removed.
+        # A failed turn may have come between; now that there is no head, no other can.
+        await _empty(documents, thread, deadline)
+        return
 
 
-async def _open(documents: Documents, owner: str, session_id: str, deadline: Deadline) -> Conversation:
-    key = conversation_key(owner, session_id)
-    found = await documents.get([key], deadline)
-    conversation = opened(key, found.documents.get(key), found.read_at)
-    if conversation is None:
-        raise NotFound("There is no such session, or it has ended.")
-    return conversation
+async def _empty(documents: Documents, thread: str, deadline: Deadline) -> None:
+    """Delete all turns of a thread."""
+    while turns := await documents.list(TURNS, thread, limit=DELETED_AT_ONCE, deadline=deadline):
+        await documents.commit([Delete(turn.key, ANY) for turn in turns], deadline)

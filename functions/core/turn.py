@@ -5,20 +5,26 @@ was read: whoever comes second reads again and asks the model again, so that it 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Literal
 from weakref import WeakValueDictionary
 
 from functions.core.asking import Answer, Tally, Toolbox, ask
-from functions.core.conversation import Conversation, Failure, Limits, Said, Tokens, Turn, begun, conversation_key, opened, turn_key
+from functions.core.conversation import Conversation, Failure, Limits, Tokens, Turn, begun, conversation_key, opened, turn_key
 from functions.core.deadline import Deadline
-from functions.core.documents import Conflict, Documents, Key, Put, Version
-from functions.core.errors import CantileverError, DeadlinePassed, NotFound, StoreUnavailable
+from functions.core.documents import Conflict, Documents, Key, Snapshot, Version
+from functions.core.errors import CantileverError, DeadlinePassed, NotFound, SessionBusy, StoreUnavailable
 from functions.core.model import Model, User
 
 COMMIT_RESERVE = 1.2  # seconds of the budget that are kept for the commit and its repetition (reliability.md 1.5)
+MAX_WAITING = 3
+"""Turns that wait behind the running one. More would wait for longer than their time, and those behind them for nothing (design.md 5)."""
+
+RETRY_BUSY = timedelta(seconds=1)
+
 RESERVED_SHARE = 0.25  # of the budget at most, so that a short one is not all reserve
 
 
@@ -29,8 +35,8 @@ class Question:
     owner: str
     session_id: str
     query: str
-    must_exist: bool
-    """Whether an unknown session is a fault (a token that we did not mint) or a conversation that begins."""
+    session: Literal["new", "known", "any"]
+    """Whether the session token was minted for this question, must be one that we know, or may be one that the caller invented."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +73,17 @@ class Turns:
     instructions: Callable[[datetime], str]
     """What the operator tells the model, given the store's clock."""
     new_id: Callable[[], str]
-    _lines: WeakValueDictionary[Key, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    _lines: WeakValueDictionary[Key, "_Line"] = field(default_factory=WeakValueDictionary, init=False, repr=False)
 
     async def run(self, question: Question, deadline: Deadline) -> Done | OutOfTime:
         """Answer a question and keep the turn.
 
         Raises:
-            NotFound: the session must exist and does not.
-            Filtered, Upstream, Refused: the model gave no answer; the transcript holds the turn as failed.
+            NotFound: the session must be known and is not.
+            SessionBusy: MAX_WAITING others wait in this process; nothing was asked and nothing kept.
+            Filtered, Upstream, Refused, CapabilityFault: there is no answer; the transcript holds the turn as failed.
             StoreUnavailable: the store failed; whether the turn was kept is unknown.
+            Refused: the store refuses us too; nothing was kept.
         """
         patience = deadline.earlier(min(COMMIT_RESERVE, RESERVED_SHARE * deadline.left()))
         key = conversation_key(question.owner, question.session_id)
@@ -89,69 +97,51 @@ class Turns:
 
     async def _kept(self, question: Question, key: Key, patience: Deadline, deadline: Deadline) -> _Outcome:
         """What came of the question, once it is in the transcript."""
-        turn_id = self.new_id()
+        turn_id, began, tally = self.new_id(), deadline.clock(), Tally()
         outcome: _Outcome | None = None
+        unknown = 0
         while True:
             found = await self.documents.get([key, turn_key(key, turn_id)], deadline)
             if outcome and turn_key(key, turn_id) in found.documents:
                 return outcome  # The commit had been applied and only its acknowledgement was lost.
-            head = found.documents.get(key)
-            conversation = opened(key, head, found.read_at)
-            if conversation is None:
-                if question.must_exist:
-                    raise NotFound("There is no such session, or it has ended; leave session_id out to begin anew.")
-                conversation = begun(key, head, found.read_at, self.new_id())
+            conversation = self._conversation(question, key, found)
             if outcome is None or (outcome.error is None and outcome.heard_at != conversation.version):
-                spent = outcome.turn.usage if outcome else Tokens(input_tokens=0, output_tokens=0)
-                outcome = await self._asked(question.query, turn_id, conversation, found.read_at, patience, spent)
+                answer, error = await self._asked(question.query, conversation, found.read_at, patience, tally)
+                turn = _turn(turn_id, question.query, answer, error, tally, found.read_at, round((deadline.clock() - began) * 1000))
+                outcome = _Outcome(turn, error, conversation.version)
+            if outcome.error and question.session == "new":
+                return outcome  # Nobody knows the token of this conversation, and nobody will.
             try:
-                await self.documents.commit(self._writes(conversation, outcome.turn), deadline)
+                # Half of what is left, so that an unknown outcome can be read back, and the commit repeated once.
+                await self.documents.commit(conversation.writes(outcome.turn, self.limits), deadline.earlier(deadline.left() / 2))
                 return outcome
             except Conflict:
                 continue
             except StoreUnavailable:
-                if not deadline.left():
+                unknown += 1
+                if unknown > 1:
                     raise
 
-    async def _asked(
-        self, query: str, turn_id: str, conversation: Conversation, asked_at: datetime, patience: Deadline, spent: Tokens
-    ) -> _Outcome:
-        """Ask the model; every way this can end is a turn to keep. `spent` went into asking in vain before."""
-        began = patience.clock()
-        tally = Tally()
-        answer: Answer | None = None
-        error: CantileverError | None = None
-        try:
-            said = [*conversation.messages(), User(query)]
-            async with patience.limit():
-                answer = await ask(self.model, self.toolbox, self.instructions(asked_at), said, patience, tally)
-        except TimeoutError:
-            error = DeadlinePassed("The answer was not ready in time; ask again.")
-        except CantileverError as raised:
-            error = raised
-        turn = Turn(
-            turn_id=turn_id,
-            status="done" if answer else "failed",
-            query=query,
-            answer=answer.text if answer else None,
-            finish_reason=answer.finish if answer else None,
-            error=Failure(code=error.code, message=error.message, retryable=error.retryable) if error else None,
-            operations=tuple(tally.steps),
-            usage=Tokens(
-                input_tokens=spent.input_tokens + tally.usage.input_tokens,
-                output_tokens=spent.output_tokens + tally.usage.output_tokens,
-            ),
-            asked_at=asked_at,
-            milliseconds=round((patience.clock() - began) * 1000),
-        )
-        return _Outcome(turn, error, conversation.version)
+    def _conversation(self, question: Question, key: Key, found: Snapshot) -> Conversation:
+        """The conversation that was found, or one that begins."""
+        head = found.documents.get(key)
+        conversation = opened(key, head, found.read_at)
+        if conversation is None and question.session == "known":
+            raise NotFound("There is no such session, or it has ended; leave session_id out to begin anew.")
+        return conversation or begun(key, head, found.read_at, self.new_id())
 
-    def _writes(self, conversation: Conversation, turn: Turn) -> Sequence[Put]:
-        """One or two writes: the turn, and the head where it is new or the buffer grew."""
-        exchange = (Said(role="user", text=turn.query), Said(role="assistant", text=turn.answer)) if turn.answer is not None else ()
-        if not exchange and conversation.stored:
-            return [conversation.put_turn(turn)]
-        return [conversation.put_head(self.limits, turn.asked_at, exchange), conversation.put_turn(turn)]
+    async def _asked(
+        self, query: str, conversation: Conversation, now: datetime, patience: Deadline, tally: Tally
+    ) -> tuple[Answer | None, CantileverError | None]:
+        """The model's answer, or why there is none."""
+        said = [*conversation.messages(), User(query)]
+        try:
+            async with patience.limit():
+                return await ask(self.model, self.toolbox, self.instructions(now), said, patience, tally), None
+        except TimeoutError:
+            return None, DeadlinePassed("The answer was not ready in time; ask again.")
+        except CantileverError as error:
+            return None, error
 
     @asynccontextmanager
     async def _in_line(self, key: Key, patience: Deadline) -> AsyncIterator[None]:
@@ -159,14 +149,42 @@ class Turns:
 
         Who waits in vain goes on without a place in line: asking then ends at once, because its time has passed.
         """
-        line = self._lines.setdefault(key, asyncio.Lock())
+        line = self._lines.setdefault(key, _Line())
+        if line.length > MAX_WAITING:
+            raise SessionBusy("Other questions of this session are still being answered; ask again in a moment.", retry_after=RETRY_BUSY)
+        line.length += 1
         try:
-            async with patience.limit():
-                await line.acquire()
-        except TimeoutError:
-            yield
-            return
-        try:
-            yield
+            async with AsyncExitStack() as held:
+                with suppress(TimeoutError):
+                    async with patience.limit():
+                        await held.enter_async_context(line.lock)
+                yield
         finally:
-            line.release()
+            line.length -= 1
+
+
+@dataclass(slots=True, weakref_slot=True)
+class _Line:
+    """The turns of one conversation that this process has let in."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    length: int = 0
+    """How many run or wait."""
+
+
+def _turn(
+    turn_id: str, query: str, answer: Answer | None, error: CantileverError | None, tally: Tally, asked_at: datetime, milliseconds: int
+) -> Turn:
+    """What is kept of a question."""
+    return Turn(
+        turn_id=turn_id,
+        status="done" if answer else "failed",
+        query=query,
+        answer=answer.text if answer else None,
+        finish_reason=answer.finish if answer else None,
+        error=Failure(code=error.code, message=error.message, retryable=error.retryable) if error else None,
+        operations=tuple(tally.steps),
+        usage=Tokens(input_tokens=tally.usage.input_tokens, output_tokens=tally.usage.output_tokens),
+        asked_at=asked_at,
+        milliseconds=milliseconds,
+    )

@@ -15,15 +15,19 @@ _FORMAT = (
 _CONTROL = "\x00-\x08\x0b-\x1f\x7f-\x9f"
 """Category Cc but tab and line feed; carriage returns go too, a line feed stands beside them."""
 
-_BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\uffa0"
-"""Letters and marks that Unicode calls default ignorable: drawn as nothing."""
+_BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0d\uffa0"
+"""Letters, marks and selectors of variants that Unicode calls default ignorable: drawn as nothing, or as the letter before them."""
 
 _HIDDEN = re.compile(f"[{_FORMAT}{_CONTROL}{_BLANK}]+")
 
-_STRAY_JOINER = re.compile(
-    "(?<![^\\W\\d_]|[\u0300-\u036f\u0900-\u0dff\ufe0f\u2190-\u2bff\U0001f000-\U0001faff])[\u200c\u200d]+|[\u200c\u200d]{2,}|[\u200c\u200d]+(?![^\\W\\d_]|[\u2190-\u2bff\U0001f000-\U0001faff])"
+_JOINING = "\u0600-\u08ff\u0900-\u0fff\u1000-\u109f\u1780-\u18af"
+_PICTURE = "\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff"
+
+_STRAY = re.compile(
+    f"(?<![{_JOINING}{_PICTURE}\ufe0f])[\u200c\u200d]+|[\u200c\u200d]{{2,}}|[\u200c\u200d]+(?![{_JOINING}{_PICTURE}])"
+    f"|(?<![0-9#*{_PICTURE}])[\ufe0e\ufe0f]+|(?<=[\ufe0e\ufe0f])[\ufe0e\ufe0f]+"
 )
-"""Joiners shape Persian, Indic scripts and emoji families, so a single one stays between letters or pictures, and only there."""
+"""Joiners shape Arabic and Indic scripts and emoji families, and a selector chooses a picture's style: one stays where it does so."""
 
 
 def visible(text: str) -> str:
@@ -32,4 +36,4 @@ def visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     shown = _HIDDEN.sub("", text)
-    return _STRAY_JOINER.sub("", shown) if "\u200c" in shown or "\u200d" in shown else shown
+    return _STRAY.sub("", shown) if any(character in shown for character in "\u200c\u200d\ufe0e\ufe0f") else shown

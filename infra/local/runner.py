@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 
+from functions.capabilities import CATALOGUE
 from functions.capabilities.weather import FORECAST, GEOCODING
 from functions.core.settings import InvalidSettings, Settings
 from infra.local import firestore_emulator
@@ -78,7 +79,7 @@ def _store(environ: Mapping[str, str]) -> str:
     """The store that the product will use, after a look at all its settings."""
     if environ.get("K_SERVICE"):
         raise Impossible("K_SERVICE is set: this looks like a deployment, where no emulator may run. Unset it.")
-    return Settings.read(environ, APIS).store_url
+    return Settings.read(environ, CATALOGUE.apis).store_url
 
 
 @dataclass

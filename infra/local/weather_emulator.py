@@ -12,6 +12,7 @@ import random
 import unicodedata
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -34,6 +35,7 @@ class Refused(Exception):
     """A request that Open-Meteo answers with 400 and this text."""
 
 
+@lru_cache(maxsize=4096)
 def temperatures(place: Place, day: date) -> tuple[float, float]:
     """The lowest and the highest temperature of a day, in degrees Celsius: warm near the equator, cold in winter and high up."""
     season = math.cos((day.timetuple().tm_yday - 200) / 365 * math.tau) * math.copysign(1, place.latitude)
@@ -44,18 +46,21 @@ def temperatures(place: Place, day: date) -> tuple[float, float]:
     return round(high - drift.uniform(5, 10), 1), round(high, 1)
 
 
+@lru_cache(maxsize=4096)
 def weather_code(place: Place, day: date) -> int:
     """The day's weather as a WMO code; what falls below freezing is snow."""
     codes = SNOW_CODES if temperatures(place, day)[1] < 2 else CODES
     return _dice("code", place, day).choice(codes)
 
 
+@lru_cache(maxsize=4096)
 def precipitation(place: Place, day: date) -> tuple[int, float]:
     """Probability in percent and amount in millimetres, as dry or wet as the day's code says."""
     dice, wet = _dice("precipitation", place, day), weather_code(place, day) >= 50
     return (dice.randrange(55, 100), round(dice.uniform(0.4, 25), 1)) if wet else (dice.randrange(0, 25), 0.0)
 
 
+@lru_cache(maxsize=4096)
 def wind(place: Place, day: date) -> float:
     """The day's strongest wind in kilometres per hour."""
     return round(_dice("wind", place, day).uniform(4, 38), 1)

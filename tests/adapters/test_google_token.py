@@ -2,13 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from google.auth.credentials import Credentials
-from google.auth.exceptions import DefaultCredentialsError, RefreshError, TransportError
+from google.auth.exceptions import RefreshError, TransportError
 
 from functions.adapters.google_token import GoogleToken
 from functions.core.errors import CantileverError, DeadlinePassed, Refused, Upstream
@@ -31,16 +30,27 @@ class Numbered(Credentials):
         self.expiry = datetime.now(UTC).replace(tzinfo=None) + self.lifetime
 
 
-def failing(error: Exception) -> Callable[[], Credentials]:
-    def find() -> Credentials:
-        raise error
+class Failing(Credentials):
+    """Credentials whose refresh fails."""
 
-    return find
+    def __init__(self, error: Exception) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.error = error
+
+    def refresh(self, request: Any) -> None:
+        raise self.error
+
+
+def token_of(credentials: Credentials) -> GoogleToken:
+    async def find() -> Credentials:
+        return credentials
+
+    return GoogleToken(find)
 
 
 async def test_a_token_is_kept_until_shortly_before_its_end() -> None:
     ending, lasting = Numbered(timedelta(minutes=3)), Numbered(timedelta(minutes=60))
-    short, long = GoogleToken(lambda: ending), GoogleToken(lambda: lasting)
+    short, long = token_of(ending), token_of(lasting)
 
     assert [await short.token(soon(5)) for _ in range(2)] == ["ya29.1", "ya29.2"]
     assert [await long.token(soon(5)) for _ in range(2)] == ["ya29.1", "ya29.1"]
@@ -48,7 +58,7 @@ async def test_a_token_is_kept_until_shortly_before_its_end() -> None:
 
 async def test_a_refused_token_is_renewed() -> None:
     credentials = Numbered(timedelta(minutes=60))
-    token = GoogleToken(lambda: credentials)
+    token = token_of(credentials)
     await token.token(soon(5))
 
     assert await token.token(soon(5), refused="ya29.1") == "ya29.2"
@@ -56,7 +66,7 @@ async def test_a_refused_token_is_renewed() -> None:
 
 async def test_fifty_callers_cause_one_refresh_and_block_nobody() -> None:
     credentials = Numbered(timedelta(minutes=60), seconds=0.8)
-    token = GoogleToken(lambda: credentials)
+    token = token_of(credentials)
     callers = asyncio.gather(*(token.token(soon(5)) for _ in range(50)))
     longest = 0.0
     while not callers.done():
@@ -74,7 +84,7 @@ async def test_a_refresh_that_blocks_does_not_hold_the_deadline() -> None:
     deadline = soon(0.1)
 
     with pytest.raises(DeadlinePassed):
-        await GoogleToken(lambda: credentials).token(deadline)
+        await token_of(credentials).token(deadline)
 
     assert deadline.clock() - deadline.at <= 0.3
 
@@ -89,16 +99,15 @@ def raised(kind: Any, message: str = "ya29.secret", cause: Exception | None = No
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (raised(DefaultCredentialsError), Refused),
         (raised(RefreshError, "invalid_grant ya29.secret"), Refused),
         (raised(RefreshError, retryable=True), Upstream),
         (raised(TransportError), Upstream),
         (raised(RefreshError, cause=raised(TransportError)), Upstream),
     ],
-    ids=["none found", "grant withdrawn", "busy", "unreachable", "metadata server unreachable"],
+    ids=["grant withdrawn", "busy", "unreachable", "metadata server unreachable"],
 )
 async def test_each_failure_says_who_can_mend_it_and_shows_no_token(error: Exception, kind: type[CantileverError]) -> None:
     with pytest.raises(kind) as caught:
-        await GoogleToken(failing(error)).token(soon(5))
+        await token_of(Failing(error)).token(soon(5))
 
     assert "ya29.secret" not in caught.value.message

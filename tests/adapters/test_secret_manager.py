@@ -31,13 +31,6 @@ from tests.upstream import Step, answer, serving
 VERSION = "projects/p/secrets/model-key/versions/latest"
 
 
-@pytest.fixture(scope="module", autouse=True)
-async def one_loop() -> AsyncIterator[None]:
-    """Keep one event loop for the whole module: gRPC's queue is one per process and still speaks to loops that were closed meanwhile."""
-    yield
-    await asyncio.sleep(0.2)  # What is left in the queue is for this loop.
-
-
 @dataclass
 class Vault:
     """A Secret Manager with one secret. `fails` is a status to answer with; `delay` comes before each answer."""

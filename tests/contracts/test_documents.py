@@ -11,7 +11,21 @@ import pytest
 
 from functions.adapters.firestore import FirestoreDocuments
 from functions.adapters.sqlite import SqliteDocuments
-from functions.core.documents import ABSENT, ANY, MAX_BODY_BYTES, Conflict, Delete, Document, Documents, Expected, Key, Place, Put, Version
+from functions.core.documents import (
+    ABSENT,
+    ANY,
+    MAX_BODY_BYTES,
+    Conflict,
+    Delete,
+    Document,
+    Documents,
+    Expected,
+    Key,
+    Place,
+    Put,
+    Require,
+    Version,
+)
 from functions.core.errors import StoreUnavailable
 from tests.deadlines import soon
 
@@ -214,6 +228,28 @@ async def test_a_delete_that_requires_absence_spares_what_exists(documents: Docu
         await documents.commit([Delete(key("one"), ABSENT)], soon())
 
     assert await body(documents, "one") == "1"
+
+
+async def test_what_is_required_stays_as_it_is(documents: Documents) -> None:
+    await documents.commit([put("head", "kept")], soon())
+    before = await version(documents, "head")
+
+    await documents.commit([Require(key("head"), before), put("turn", "written")], soon())
+
+    assert await version(documents, "head") == before
+    assert [await body(documents, name) for name in ("head", "turn")] == ["kept", "written"]
+
+
+@pytest.mark.parametrize("change", [put("head", "changed"), Delete(key("head"), ANY)], ids=["written", "deleted"])
+async def test_a_commit_that_requires_what_changed_is_a_conflict(documents: Documents, change: Put | Delete) -> None:
+    await documents.commit([put("head", "kept")], soon())
+    before = await version(documents, "head")
+    await documents.commit([change], soon())
+
+    with pytest.raises(Conflict):
+        await documents.commit([put("turn", "written"), Require(key("head"), before)], soon())
+
+    assert await body(documents, "turn") is None
 
 
 async def test_a_conflict_writes_nothing_of_its_commit(documents: Documents) -> None:

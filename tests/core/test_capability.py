@@ -8,6 +8,9 @@ import pytest
 
 from functions.core.capability import Catalogue, collect
 from functions.core.errors import CapabilityFault
+from functions.core.openapi import openapi
+from functions.core.settings import Settings
+from tests.fakes import CannedWeb
 
 HEAD = '''"""Stars over a place."""
 
@@ -59,7 +62,7 @@ def test_everything_is_derived_from_one_function(tmp_path: Path) -> None:
     found = catalogue(tmp_path, HEAD + GOOD)
 
     operation = found.operations["count_stars"]
-    assert (operation.title, operation.description) == ("Count stars", "Count the stars over a place.")
+    assert operation.description == "Count the stars over a place."
     assert found.capabilities[0].description == "Stars over a place."
     assert operation.tool.parameters == {
         "type": "object",
@@ -88,6 +91,9 @@ def test_everything_is_derived_from_one_function(tmp_path: Path) -> None:
         ('description="Where."', f'description="{"x" * 701}"', "at most 700"),
         ("faint: Annotated", "*faint: Annotated", "name every parameter"),
         ("count_stars", "CountStars", "name it in lower case"),
+        ("faint: Annotated", "model_config: Annotated", "cannot be published under this name"),
+        ("faint: Annotated", "_faint: Annotated", "cannot be published under this name"),
+        ("] = False", '] = "perhaps"', "not one of its own values"),
         ("-> Night:", "-> Nihgt:", "names what the file does not|Nihgt"),
     ],
 )
@@ -113,6 +119,28 @@ def test_a_file_that_says_or_publishes_nothing_is_refused(tmp_path: Path) -> Non
         catalogue(tmp_path, HEAD)
     with pytest.raises(CapabilityFault, match=r"stars\.py has no docstring"):
         catalogue(tmp_path, HEAD.replace('"""Stars over a place."""', "") + GOOD)
+
+
+@pytest.mark.parametrize("name", ["chat", "get_transcript", "delete_conversation"])
+def test_the_names_of_the_rest_interface_are_taken(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CapabilityFault, match=f"{name} is already published by the REST interface itself"):
+        catalogue(tmp_path, HEAD + GOOD.replace("count_stars", name))
+
+
+@pytest.mark.parametrize("mistake", ["None", "{'stars': 'many'}", "Published()", "[][0]"])
+async def test_a_bug_is_a_fault_of_the_capability(tmp_path: Path, mistake: str) -> None:
+    operation = catalogue(tmp_path, HEAD + GOOD.replace("Night(stars=len(place))", mistake)).operations["count_stars"]
+
+    with pytest.raises(CapabilityFault, match="count_stars has a bug"):
+        await operation.run(CannedWeb({}), '{"place": "Paris"}')
+
+
+def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
+    second = (HEAD + GOOD).replace("count_stars", "see_stars").replace("stars: int", "faint: int").replace("stars=", "faint=")
+    modules = [written(tmp_path, HEAD + GOOD), written(tmp_path, second, "sight")]
+
+    with pytest.raises(CapabilityFault, match="Two models have one name"):
+        openapi(Settings.read({}), collect(modules), {"500": "A fault."})
 
 
 def test_an_operation_that_is_only_imported_is_not_published_again(tmp_path: Path) -> None:

@@ -53,6 +53,35 @@ def test_every_fault_is_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("variable", "environ"),
+    [
+        ("OPENAI_BASE_URL", {"OPENAI_BASE_URL": "http://vllm.internal/v1", "OPENAI_API_KEY_SECRET": "projects/p/secrets/s/versions/1"}),
+        ("OPENAI_BASE_URL", {"OPENAI_BASE_URL": "http://vertex.internal/v1", "OPENAI_AUTH": "google"}),
+        ("SKY_URL", {"SKY_URL": "http://sky.example/v1", "SKY_KEY": "k"}),
+    ],
+)
+def test_deployed_no_key_or_token_travels_in_clear(variable: str, environ: dict[str, str]) -> None:
+    with pytest.raises(InvalidSettings, match=f"{variable}: no key"):
+        Settings.read(DEPLOYED | environ, [Api("sky", "https://sky.example/v1", "key", "SKY_KEY")])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        'https://a"b.example',
+        "https://a<b>.example",
+        "https://a b.example",
+        "https://a.example:99999",
+        "https://a.example:0",
+        "https://é.example",
+    ],
+)
+def test_an_address_that_could_break_a_page_or_a_header_is_refused(url: str) -> None:
+    with pytest.raises(InvalidSettings, match="OPENAI_BASE_URL"):
+        Settings.read({"OPENAI_BASE_URL": url})
+
+
+@pytest.mark.parametrize(
     ("variable", "value"), [("ANONYMOUS_CHAT", "yes"), ("PUBLIC_BASE_URL", "https://example.com/plugin"), ("STORE", "mongo")]
 )
 def test_a_value_that_only_looks_right_is_refused(variable: str, value: str) -> None:

@@ -2,10 +2,11 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -13,8 +14,8 @@ from functions.adapters.sqlite import SqliteDocuments
 from functions.capabilities import CATALOGUE
 from functions.core.asking import Toolbox
 from functions.core.conversation import Limits, conversation_key
-from functions.core.documents import Documents
-from functions.core.errors import Filtered, NotFound, Refused, StoreUnavailable, Upstream
+from functions.core.documents import Document, Documents, Key
+from functions.core.errors import Filtered, NotFound, Refused, SessionBusy, StoreUnavailable, Upstream
 from functions.core.model import Assistant, Call, Message, Reply, Result, System, Usage, User
 from functions.core.transcript import Entry, page, remove
 from functions.core.turn import Done, OutOfTime, Question, Turns
@@ -60,8 +61,8 @@ def called(arguments: str, name: str = "get_weather_forecast", call_id: str = "c
     return Reply("", "calls", (Call(call_id, name, arguments),), Usage(5, 1))
 
 
-def question(query: str, session: str = "s", *, must_exist: bool = False) -> Question:
-    return Question("", session, query, must_exist)
+def question(query: str, session_id: str = "s", session: Literal["new", "known", "any"] = "any") -> Question:
+    return Question("", session_id, query, session)
 
 
 async def transcript(documents: Documents, session: str = "s") -> list[tuple[str, str, str | None]]:
@@ -127,7 +128,7 @@ async def test_an_unknown_place_is_told_with_what_to_do(documents: Documents) ->
 
     await running.run(question("weather in Xyzzy?"), soon())
 
-    assert "No place called 'Xyzzy' was found. Ask for a larger town nearby" in model.asked[1][-1].text  # type: ignore[union-attr]
+    assert "No place of that name was found. Ask for a larger town nearby" in model.asked[1][-1].text  # type: ignore[union-attr]
 
 
 async def test_a_model_that_calls_on_and_on_is_stopped(documents: Documents) -> None:
@@ -139,6 +140,7 @@ async def test_a_model_that_calls_on_and_on_is_stopped(documents: Documents) -> 
 
     assert model.might_call == [True, True, True, True, False]
     assert await transcript(documents) == [("failed", "loop", None)]
+    assert [len(entry.turn.operations) for entry in await entries(documents)] == [4]
 
 
 async def test_no_more_than_eight_calls_are_run_and_every_call_is_answered(documents: Documents) -> None:
@@ -220,12 +222,27 @@ async def test_the_second_of_two_turns_reads_again_and_asks_again(documents: Doc
 
 
 async def test_turns_of_one_process_stand_in_line_and_ask_once_each(documents: Documents) -> None:
-    running, model = turns(documents, *(said(f"answer {number}") for number in range(20)))
+    running, model = turns(documents, *(said(f"answer {number}") for number in range(4)))
 
-    await asyncio.gather(*(running.run(question(f"question {number}"), soon()) for number in range(20)))
+    await asyncio.gather(*(running.run(question(f"question {number}"), soon()) for number in range(4)))
 
-    assert len(model.asked) == 20
-    assert len(await transcript(documents)) == 20
+    assert len(model.asked) == 4
+    assert len(await transcript(documents)) == 4
+
+
+async def test_more_than_three_do_not_wait(documents: Documents) -> None:
+    running, model = turns(documents, 0.2, *(said(f"answer {number}") for number in range(5)))
+    begun = [asyncio.create_task(running.run(question(f"question {number}"), soon())) for number in range(4)]
+    await asyncio.sleep(0.1)
+
+    with pytest.raises(SessionBusy) as refused:
+        await running.run(question("one too many"), soon())
+
+    await asyncio.gather(*begun)
+    await running.run(question("later"), soon())
+    assert refused.value.retry_after == timedelta(seconds=1)
+    assert [query for _, query, _ in await transcript(documents)] == [*(f"question {number}" for number in range(4)), "later"]
+    assert len(model.asked) == 5
 
 
 async def test_a_lost_acknowledgement_neither_doubles_nor_loses_a_turn(documents: Documents) -> None:
@@ -237,6 +254,39 @@ async def test_a_lost_acknowledgement_neither_doubles_nor_loses_a_turn(documents
     assert isinstance(outcome, Done)
     assert len(model.asked) == len(meddling.commits) == 1
     assert await transcript(documents) == [("done", "only once", "once")]
+
+
+async def test_a_store_that_does_not_write_is_asked_twice_and_no_more(documents: Documents) -> None:
+    meddling = Meddling(documents, refuse_writes=True)
+    running, model = turns(meddling, said("never kept"))
+
+    with pytest.raises(StoreUnavailable):
+        await running.run(question("hello"), soon())
+
+    assert (len(meddling.commits), len(model.asked)) == (2, 1)
+
+
+async def test_a_failure_of_a_session_that_nobody_knows_is_not_kept(documents: Documents) -> None:
+    meddling = Meddling(documents)
+    running, _ = turns(meddling, Upstream("The model's server is busy."))
+
+    with pytest.raises(Upstream):
+        await running.run(question("hello", "minted", "new"), soon())
+
+    assert meddling.commits == []
+
+
+async def test_what_is_asked_in_vain_is_told_too(documents: Documents) -> None:
+    other, _ = turns(documents, said("first"))
+    elsewhere = replace(other, new_id=lambda: "other")
+    meddling = Meddling(documents, before=[lambda: elsewhere.run(question("from elsewhere"), soon())])
+    running, _ = turns(meddling, called('{"place": "北京"}'), said("in vain"), said("right"))
+
+    outcome = await running.run(question("from here"), soon())
+
+    assert isinstance(outcome, Done)
+    assert [step.name for step in outcome.turn.operations] == ["get_weather_forecast"]
+    assert outcome.turn.usage.model_dump() == {"input_tokens": 25, "output_tokens": 5}
 
 
 async def test_a_dead_store_is_told_as_such(tmp_path: Path) -> None:
@@ -253,7 +303,7 @@ async def test_a_token_that_was_not_minted_opens_nothing(documents: Documents) -
     running, model = turns(documents, said("never"))
 
     with pytest.raises(NotFound):
-        await running.run(question("hello", "AAAA", must_exist=True), soon())
+        await running.run(question("hello", "AAAA", "known"), soon())
 
     found = await documents.get([conversation_key("", "AAAA")], soon())
     assert (model.asked, dict(found.documents)) == ([], {})
@@ -298,15 +348,47 @@ async def test_a_turn_is_two_writes_however_long_the_conversation_is(documents: 
 
 
 async def test_removal_leaves_nothing(documents: Documents) -> None:
-    running, _ = turns(documents, *(said("ok") for _ in range(205)))
+    meddling = Meddling(documents)
+    running, _ = turns(meddling, *(said("ok") for _ in range(205)))
     for number in range(205):
         await running.run(question(f"{number}"), soon())
-    turn_keys = [entry.turn for entry in await entries(documents)]
+    written = [write.key for writes in meddling.commits for write in writes]
 
     await remove(documents, "", "s", soon())
 
-    assert len(turn_keys) == 100
+    assert await left(documents, written) == {}
     with pytest.raises(NotFound):
         await entries(documents)
     with pytest.raises(NotFound):
         await remove(documents, "", "s", soon())
+
+
+async def test_a_conversation_that_ended_can_still_be_removed(documents: Documents) -> None:
+    meddling = Meddling(documents)
+    running, _ = turns(meddling, said("old"))
+    await replace(running, limits=Limits(messages=40, tokens=8000, lifetime=timedelta(0))).run(question("before"), soon())
+
+    await remove(documents, "", "s", soon())
+
+    assert await left(documents, [write.key for writes in meddling.commits for write in writes]) == {}
+
+
+async def test_a_failed_turn_leaves_no_word_behind_a_removal(documents: Documents) -> None:
+    running, _ = turns(documents, said("ok"))
+    await running.run(question("hello"), soon())
+    meddling = Meddling(documents, before=[lambda: remove(documents, "", "s", soon())])
+    late, _ = turns(meddling, Upstream("The model's server is busy."))
+
+    with pytest.raises(Upstream):
+        await replace(late, new_id=iter(f"late-{number}" for number in range(9)).__next__).run(question("my words"), soon())
+
+    first_try, second_try = meddling.commits
+    assert type(first_try[0]).__name__ == "Require"
+    assert type(second_try[0]).__name__ == "Put"
+    assert await transcript(documents) == [("failed", "my words", None)], "in a conversation that can be read, and removed again"
+
+
+async def left(documents: Documents, keys: list[Key]) -> Mapping[Key, Document]:
+    """What the store still holds of these documents."""
+    found = [await documents.get(keys[start : start + 100], soon()) for start in range(0, len(keys), 100)]
+    return {key: document for snapshot in found for key, document in snapshot.documents.items()}

@@ -14,7 +14,7 @@ from functions.core.visible import visible
         'Zoë said: "it\'s <b>5 < 6</b> \\ & more"\n\tnext line',
         "می‌خواهم",  # Persian, a zero-width non-joiner inside a word
         "क्‍ष",  # Devanagari, a zero-width joiner behind a virama
-        "👨‍👩‍👧 🏳️‍🌈 ❤️ 👍🏽",
+        "👨‍👩‍👧 🏳️‍🌈 ❤️ 👍🏽 1️⃣ ☂︎ ©️",
         "e\u0301te\u0301",
         "مرحبا بالعالم",
         "שלום עולם",
@@ -43,6 +43,10 @@ def test_words_stay_as_they_are(text: str) -> None:
         ("so\u00adft", "soft"),
         ("\u3164\u115f\u1160\uffa0", ""),
         ("\u2062\u2063\u2064", ""),
+        ("hi\u200dthere", "hithere"),
+        ("a\ufe00\ufe01\ufe02\ufe0e b", "a b"),
+        ("a\ufe0f\ufe0e\ufe0f", "a"),
+        ("❤\ufe0f\ufe0e\ufe0f", "❤\ufe0f"),
     ],
 )
 def test_what_no_reader_sees_is_gone(text: str, shown: str) -> None:
@@ -50,10 +54,16 @@ def test_what_no_reader_sees_is_gone(text: str, shown: str) -> None:
 
 
 def test_every_format_and_control_character_of_unicode_is_gone() -> None:
-    joiners, breaks = {"\u200c", "\u200d"}, {"\n", "\t"}
+    breaks = {"\n", "\t"}
     hidden = [character for character in map(chr, range(0x110000)) if unicodedata.category(character) in ("Cf", "Cc")]
 
     left = [character for character in hidden if visible(f"a{character}b") != "ab"]
 
     assert len(hidden) > 200
-    assert set(left) == joiners | breaks
+    assert set(left) == breaks
+
+
+def test_every_selector_of_variants_is_gone_from_letters() -> None:
+    selectors = [*map(chr, range(0xFE00, 0xFE10)), *map(chr, range(0xE0100, 0xE01F0)), *map(chr, range(0x180B, 0x1810))]
+
+    assert [selector for selector in selectors if visible(f"a{selector}b") not in ("ab", f"a{selector}b" * (selector == "\u180e"))] == []

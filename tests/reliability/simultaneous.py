@@ -1,7 +1,6 @@
 """Turns that are asked at once, of two processes, on one conversation; and what came of it."""
 
 import asyncio
-import itertools
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,7 @@ THINKING = 0.01
 AT_A_TIME = 4  # conversations; more only wait for two processors
 GROUPS_OF_A_SHARED_SESSION = 10
 
-WHOLE_PREFIX = {"BUFFER_MESSAGES": "200", "BUFFER_TOKENS": "200000"}
+WHOLE_PREFIX = {"BUFFER_MESSAGES": "200", "BUFFER_TOKENS": "140000"}
 """Settings with which the model sees up to 100 turns."""
 
 
@@ -91,20 +90,21 @@ class Clients:
 
     def __init__(self, client: aiohttp.ClientSession, *origins: str) -> None:
         self._client = client
-        self._origins = itertools.cycle(origins)
+        self._origins = origins
         self.asked: list[Asked] = []
         self.errors: list[str] = []
 
     async def talk(self, session: str, groups: int, size: int) -> None:
         """Ask groups of `size` questions at once, one group after the other."""
         for group in range(groups):
-            await asyncio.gather(*(self.ask(session, f"{session}, {group}.{number}") for number in range(size)))
+            await asyncio.gather(*(self.ask(session, f"{session}, {group}.{number}", number) for number in range(size)))
 
-    async def ask(self, session: str, query: str) -> bool:
-        """Ask one question; whether it was answered."""
+    async def ask(self, session: str, query: str, turn: int = 0) -> bool:
+        """Ask one question, of the origin whose turn it is; whether it was answered."""
         sent = time.monotonic()
+        origin = self._origins[turn % len(self._origins)]
         try:
-            async with self._client.post(f"{next(self._origins)}/chat", json={"query": query, "session_id": session}) as response:
+            async with self._client.post(f"{origin}/chat", json={"query": query, "session_id": session}) as response:
                 answer = json.loads(await response.read())
             if response.status == 200:
                 self.asked.append(Asked(session, query, sent, time.monotonic(), answer["turn_id"], answer["answer"]))
@@ -124,7 +124,7 @@ class Clients:
         page = {"next": ""}
         while "next" in page:
             query = {"limit": "100", "after": page["next"]}
-            async with self._client.get(f"{next(self._origins)}/chat/{session}", params=query) as response:
+            async with self._client.get(f"{self._origins[0]}/chat/{session}", params=query) as response:
                 if response.status == 404:
                     return turns  # Nothing that was asked in it was ever kept.
                 page = await response.json()
