@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 import gunicorn.config  # type: ignore[import-untyped]
 
-from functions.core.settings import InvalidSettings
-
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
@@ -28,6 +26,9 @@ gunicorn.config.GracefulTimeout.default = 6
 def __getattr__(name: str) -> "Callable[[Request], Awaitable[Response]]":
     if name not in FUNCTIONS:
         raise AttributeError(f"main.py deploys {', '.join(FUNCTIONS)}; there is no {name!r}.")
+    gc.disable()  # What imports make stays: looking through it again and again is an eighth of a start (tests/bench/RESULTS.md).
+    from functions.core.settings import InvalidSettings
+
     try:
         function = getattr(importlib.import_module(f"functions.{name}"), name)
     except InvalidSettings as error:
@@ -35,9 +36,10 @@ def __getattr__(name: str) -> "Callable[[Request], Awaitable[Response]]":
     except AttributeError as error:
         # The framework asks with hasattr(), which would swallow this and report the function as missing.
         raise ImportError(f"functions/{name}.py could not be loaded: {error}") from error
-    # What was imported lives as long as the process: keep the collector from walking it (performance.md section 9, item 12).
-    gc.collect()
+    # What was imported lives as long as the process: keep the collector from walking it, as https://docs.python.org/3/library/gc.html#gc.freeze
+    # advises before a fork. 500 turns that wait for a model are 100,000 objects: below that, the collector would walk them for nothing.
     gc.freeze()
-    gc.set_threshold(20_000, 10, 10)
+    gc.set_threshold(100_000, 20, 100)
+    gc.enable()
     globals()[name] = function
     return function  # type: ignore[no-any-return]

@@ -65,7 +65,9 @@ def test_langchain_reads_manifest_and_document(world: World, tmp_path: Path) -> 
 
     assert tool["name"] == "cantilever"
     assert tool["description"].endswith("Weather forecasts for any place, from Open-Meteo.")
-    assert tool["told"].startswith("Usage Guide: get_weather_forecast: Forecast the weather for a place, day by day, up to 16 days ahead.")
+    assert tool["told"].startswith(
+        "Usage Guide: get_weather_forecast: Forecast the weather for a place, day by day, up to 16 days ahead; the first day"
+    )
     assert "'operationId': 'get_weather_forecast'" in tool["told"]
 
 

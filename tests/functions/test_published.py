@@ -296,10 +296,10 @@ def test_openais_challenge_is_answered_to_the_letter(published: World, world: Wo
         "To answer you, to go on with a conversation where it was left",  # purposes
         "no advertising, no sale, no profiles, no training",
         "The language model behind api.openai.com receives your question and the latest part of the conversation.",  # recipients
-        "(asks api.open-meteo.com, geocoding-api.open-meteo.com)",
+        "(asks 127.0.0.1)",  # where the settings say that the source is
         "Google Cloud stores the conversations",
         "until 24 hours after its last question",  # retention
-        "at the latest 400 days after it was written",
+        "about 399 days after it was written",
         "To have a conversation deleted sooner, write to privacy@example.com",  # controls
     ],
 )

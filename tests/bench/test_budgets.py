@@ -1,0 +1,102 @@
+"""Budgets that no machine's speed changes: what is loaded, what is published, what a turn asks of its store, and the fast stack in use."""
+
+import http.client
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.bench import store
+from tests.bench.machine import Server
+from tests.world import World
+
+ROOT = Path(__file__).parents[2]
+FULL = (25, 75)
+"""Turns behind the one that is counted; the buffer is full in both, and both numbers have two digits."""
+
+
+def ran(script: str, **environ: str) -> list[str]:
+    """The words that a script prints which has imported main, in a fresh process with this environment alone."""
+    told = [sys.executable, "-I", "-c", f"import sys, gc; sys.path.insert(0, {str(ROOT)!r}); import main; {script}"]
+    return subprocess.run(told, capture_output=True, text=True, check=True, env=environ, cwd="/").stdout.split()
+
+
+async def test_a_turn_costs_sqlite_one_read_and_one_transaction_however_long_the_conversation() -> None:
+    shorter, longer = await store.on_sqlite(FULL)
+
+    assert longer == shorter
+    assert (longer["reads"], longer["documents read"], longer["commits"], longer["writes"], longer["lists"]) == (1, 1, 1, 2, 0)
+    assert (longer["SELECT"] + longer["WITH"], longer["BEGIN"], longer["COMMIT"], longer["INSERT"] + longer["UPDATE"]) == (1, 1, 1, 2)
+    assert longer["bytes written"] < 12_000
+
+
+async def test_a_turn_costs_firestore_one_batched_read_and_one_commit_however_long_the_conversation(firestore_emulator: str) -> None:
+    shorter, longer = await store.on_firestore(FULL, firestore_emulator)
+
+    assert rpcs(longer) == rpcs(shorter) == {"BatchGetDocuments": 1, "Commit": 1}
+    assert (longer["documents read"], longer["writes"]) == (1, 2)
+    assert abs(longer["bytes sent"] - shorter["bytes sent"]) < 32
+    assert longer["bytes sent"] < 13_000
+
+
+def rpcs(turn: Counter[str]) -> dict[str, int]:
+    return {name: count for name, count in store.wire(turn).items() if not name.startswith("bytes")}
+
+
+@pytest.mark.parametrize(("target", "most"), [("manifest", 620), ("chat", 800), ("plugin", 800)])
+def test_a_function_loads_no_more_modules_than_its_budget(target: str, most: int) -> None:
+    (loaded,) = ran(f"main.{target}; print(len(sys.modules))", STORE="sqlite:/nowhere/a.db")
+
+    assert int(loaded) <= most
+
+
+def test_chat_on_firestore_loads_no_more_modules_than_its_budget() -> None:
+    (loaded,) = ran("main.chat; print(len(sys.modules))", STORE="firestore", GOOGLE_CLOUD_PROJECT="demo-budget")
+
+    assert int(loaded) <= 1_150
+
+
+def test_the_collector_does_not_walk_what_was_imported_and_clients_may_pause_for_75_seconds() -> None:
+    script = "import gunicorn.config; main.chat; print(gc.get_freeze_count(), gc.get_threshold()[0], gc.isenabled(), gunicorn.config.Keepalive.default)"
+    frozen, threshold, enabled, keepalive = ran(script, STORE="sqlite:/nowhere/a.db")
+
+    assert int(frozen) > 50_000
+    assert int(threshold) >= 20_000
+    assert (enabled, keepalive) == ("True", "75")
+
+
+def test_the_published_documents_stay_small(world: World) -> None:
+    sizes = {path: len(world.http.get(path).content) for path in ("/openapi.json", "/.well-known/ai-plugin.json")}
+
+    assert sizes["/openapi.json"] < 26_000
+    assert sizes["/.well-known/ai-plugin.json"] < 2_000
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc tells what a process has loaded")
+def test_the_server_runs_on_uvloop_and_httptools(world: World) -> None:
+    assert world._process is not None
+
+    libraries = Server(world.port, world._process.pid).libraries
+
+    assert "/uvloop/" in libraries
+    assert "/httptools/" in libraries
+
+
+def test_a_connection_outlives_a_pause_of_gunicorns_own_two_seconds(world: World) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", world.port, timeout=30)
+    connection.request("GET", "/openapi.json")
+    first = json.loads(connection.getresponse().read())
+    kept = connection.sock
+
+    kept.settimeout(2.5)
+    with pytest.raises(TimeoutError):  # Nothing comes, no end of the connection either.
+        kept.recv(1)
+    kept.settimeout(30)
+    connection.request("GET", "/openapi.json")
+
+    assert json.loads(connection.getresponse().read()) == first
+    assert connection.sock is kept
+    connection.close()
