@@ -45,9 +45,9 @@ def services(settings: Settings) -> Services:
     """The services that the settings choose; nothing is opened yet."""
     from functions.adapters.chat_completions import ChatCompletions
     from functions.adapters.outgoing import Outgoing
-    from functions.adapters.web import BoundWeb
+    from functions.adapters.web import BoundWeb, Kept
 
-    outgoing = Outgoing()
+    outgoing, kept = Outgoing(), Kept()
     return Services(
         documents=_documents(settings),
         model=ChatCompletions(
@@ -58,7 +58,7 @@ def services(settings: Settings) -> Services:
             provider=settings.provider,
             max_output_tokens=settings.openai_max_output_tokens,
         ),
-        web=lambda operation, deadline: BoundWeb(outgoing, operation.apis, deadline, urls=settings.api_urls, keys=settings.api_keys),
+        web=lambda operation, deadline: BoundWeb(outgoing, kept, operation.apis, deadline, urls=settings.api_urls, keys=settings.api_keys),
         new_id=new_secret,
     )
 

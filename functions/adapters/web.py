@@ -1,5 +1,7 @@
 """The outside world as one operation sees it: the APIs that it names, and no other, until one deadline."""
 
+import json
+from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -15,13 +17,43 @@ ATTEMPT_SECONDS = 2.0
 """An API that has not answered by then seldom does, and a second attempt still fits chat's 5 s."""
 
 
+MAX_KEPT = 1000  # answers in one process; a geocoding answer has about 1 kB
+
+
+class Kept:
+    """Answers of this process that may be given again, as JSON text: whoever gets one may change it."""
+
+    def __init__(self) -> None:
+        self._answers: OrderedDict[URL, tuple[float, str]] = OrderedDict()
+
+    def find(self, url: URL, now: float) -> Any:
+        """The answer to `url`, or None."""
+        until, text = self._answers.get(url, (now, ""))
+        return json.loads(text) if now < until else None
+
+    def keep(self, url: URL, answer: Any, until: float) -> None:
+        """Keep an answer until a moment of the deadlines' clock; the oldest makes room."""
+        self._answers[url] = (until, json.dumps(answer))
+        self._answers.move_to_end(url)
+        if len(self._answers) > MAX_KEPT:
+            self._answers.popitem(last=False)
+
+
 class BoundWeb:
     """`Web` (core/capability.py) bound to one operation's APIs and to one deadline; `urls` and `keys` are settings, by the API's name."""
 
     def __init__(
-        self, outgoing: Outgoing, apis: Collection[Api], deadline: Deadline, *, urls: Mapping[str, str], keys: Mapping[str, SecretStr]
+        self,
+        outgoing: Outgoing,
+        kept: Kept,
+        apis: Collection[Api],
+        deadline: Deadline,
+        *,
+        urls: Mapping[str, str],
+        keys: Mapping[str, SecretStr],
     ) -> None:
         self._outgoing = outgoing
+        self._kept = kept
         self._apis = apis
         self._deadline = deadline
         self._urls = urls
@@ -44,7 +76,14 @@ class BoundWeb:
         # Each segment is quoted by itself: a "?" in an identifier stays part of it.
         url = URL(self._urls.get(api.name, api.base_url)).joinpath(*segments)
         request = Request(api.name, "GET", url, ATTEMPT_SECONDS, params=params)
-        return await self._outgoing.send(request, lambda answer: _read(api, answer), self._deadline)
+        if not api.reusable:
+            return await self._outgoing.send(request, lambda answer: _read(api, answer), self._deadline)
+        asked = url.with_query(params)
+        answer = self._kept.find(asked, self._deadline.clock())
+        if answer is None:
+            answer = await self._outgoing.send(request, lambda answer: _read(api, answer), self._deadline)
+            self._kept.keep(asked, answer, self._deadline.clock() + api.reusable.total_seconds())
+        return answer
 
 
 def _text(value: Query) -> str:

@@ -4,7 +4,7 @@ https://open-meteo.com/en/docs and https://open-meteo.com/en/docs/geocoding-api;
 hosts are for non-commercial use; customers set both addresses to their `customer-…` hosts and OPEN_METEO_API_KEY to their key.
 """
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -14,7 +14,14 @@ from functions.core.errors import NotFound, Upstream
 
 CREDIT = "Weather data by Open-Meteo.com (CC BY 4.0)"
 
-GEOCODING = Api("open-meteo-geocoding", "https://geocoding-api.open-meteo.com/v1", "apikey", "OPEN_METEO_API_KEY", CREDIT)
+GEOCODING = Api(
+    "open-meteo-geocoding",
+    "https://geocoding-api.open-meteo.com/v1",
+    "apikey",
+    "OPEN_METEO_API_KEY",
+    CREDIT,
+    reusable=timedelta(hours=1),  # Places stay where they are.
+)
 FORECAST = Api("open-meteo-forecast", "https://api.open-meteo.com/v1", "apikey", "OPEN_METEO_API_KEY", CREDIT)
 
 DAILY = ("weather_code", "temperature_2m_min", "temperature_2m_max", "precipitation_probability_max", "wind_speed_10m_max")

@@ -9,6 +9,7 @@ import re
 import typing
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from types import ModuleType
 from typing import Any, Protocol
@@ -48,6 +49,8 @@ class Api:
     """The environment variable that holds the key; several APIs of one provider may share it."""
     attribution: str | None = None
     """What its owner wants to be credited with, on the legal page."""
+    reusable: timedelta = timedelta(0)
+    """How long an answer may be given again, to anybody: only for an API that gives everybody the same."""
 
     @property
     def url_setting(self) -> str:

@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 TOOL = "get_weather_forecast"
@@ -85,7 +84,6 @@ def _reason(result: str) -> str:
 
 
 @functools.lru_cache(maxsize=4096)  # a load test asks few questions often
-@lru_cache(maxsize=4096)  # A conversation's questions come again with each of its turns.
 def _understood(question: str, earlier: Ask | None) -> Ask | None:
     text = re.sub(r"\s+", " ", question).strip()
     about_weather = _WEATHER.search(text) is not None

@@ -1,12 +1,15 @@
 """The outside world as one operation sees it."""
 
+import asyncio
 import traceback
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
+from yarl import URL
 
 from functions.adapters.outgoing import Outgoing
-from functions.adapters.web import BoundWeb
+from functions.adapters.web import BoundWeb, Kept
 from functions.core.capability import Api
 from functions.core.errors import CantileverError, CapabilityFault, DeadlinePassed, Refused, Upstream
 from functions.core.settings import Settings
@@ -16,6 +19,7 @@ from tests.upstream import answer, serving
 
 WEATHER = Api("weather", "http://127.0.0.1:1/v1", "apikey", "WEATHER_KEY")
 MAPS = Api("maps", "http://127.0.0.1:1/v1")
+PLACES = Api("places", "http://127.0.0.1:1/v1", reusable=timedelta(milliseconds=200))
 SOON = {"retry-after-ms": "1"}
 
 
@@ -29,7 +33,7 @@ async def outgoing() -> AsyncIterator[Outgoing]:
 def web_at(url: str, outgoing: Outgoing, *apis: Api, seconds: float = 5, **environ: str) -> BoundWeb:
     """The world of an operation that names `apis`, or else the weather, whose address is `url`."""
     settings = Settings.read({"WEATHER_URL": f"{url}/v1", **environ}, [WEATHER, MAPS])
-    return BoundWeb(outgoing, apis or [WEATHER], soon(seconds), urls=settings.api_urls, keys=settings.api_keys)
+    return BoundWeb(outgoing, Kept(), apis or [WEATHER], soon(seconds), urls=settings.api_urls, keys=settings.api_keys)
 
 
 async def test_a_get_arrives_below_the_configured_address(outgoing: Outgoing) -> None:
@@ -47,7 +51,7 @@ async def test_a_get_arrives_below_the_configured_address(outgoing: Outgoing) ->
 
 async def test_without_a_setting_the_apis_own_address_is_used(outgoing: Outgoing) -> None:
     async with serving(answer([])) as server:
-        web = BoundWeb(outgoing, [api := Api("weather", f"{server.url}/v2")], soon(5), urls={}, keys={})
+        web = BoundWeb(outgoing, Kept(), [api := Api("weather", f"{server.url}/v2")], soon(5), urls={}, keys={})
         await web.get(api, "forecast")
 
     assert server.received[0].path == "/v2/forecast"
@@ -138,3 +142,38 @@ async def test_no_error_holds_the_key_or_the_address(outgoing: Outgoing, fault: 
     told = "".join(traceback.format_exception(caught.value))
     assert "secret-key" not in told
     assert server.url not in told
+
+
+async def test_what_may_be_given_again_is_asked_once_until_it_is_old(outgoing: Outgoing) -> None:
+    async with serving(answer({"at": [1]}), answer({"at": [2]}), answer({"at": [3]})) as server:
+        web = BoundWeb(outgoing, Kept(), [PLACES], soon(5), urls={"places": server.url}, keys={})
+        first = await web.get(PLACES, "search", name="北京")
+        first["at"].append("changed by whoever got it")
+        again = await web.get(PLACES, "search", name="北京")
+        other = await web.get(PLACES, "search", name="Paris")
+        await asyncio.sleep(0.25)
+        later = await web.get(PLACES, "search", name="北京")
+
+    assert (again, other, later) == ({"at": [1]}, {"at": [2]}, {"at": [3]})
+    assert len(server.received) == 3
+
+
+async def test_what_may_not_be_given_again_or_failed_is_asked_anew(outgoing: Outgoing) -> None:
+    async with serving(answer({}, status=400), answer({"at": 1}), answer({"at": 2}), answer({"at": 3})) as server:
+        web = BoundWeb(outgoing, Kept(), [PLACES, MAPS], soon(5), urls={"places": server.url, "maps": server.url}, keys={})
+        with pytest.raises(Refused):
+            await web.get(PLACES, "search", name="北京")
+
+        found = [await web.get(PLACES, "search", name="北京"), await web.get(MAPS, "route"), await web.get(MAPS, "route")]
+
+    assert found == [{"at": 1}, {"at": 2}, {"at": 3}]
+
+
+async def test_no_more_is_kept_than_a_thousand_answers() -> None:
+    kept = Kept()
+
+    for number in range(1001):
+        kept.keep(URL(f"http://places/{number}"), number, until=10)
+
+    assert kept.find(URL("http://places/0"), now=0) is None
+    assert [kept.find(URL(f"http://places/{number}"), now=0) for number in (1, 1000)] == [1, 1000]

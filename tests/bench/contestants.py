@@ -29,7 +29,7 @@ class Contestant:
 async def contestants(model: wire.Model) -> AsyncIterator[Mapping[str, Contestant]]:
     """All of them by name, warm, each conversation 20 messages long."""
     # 20 messages of 400 characters are more than the default 8,000 tokens by the product's cautious count.
-    settings = {"CHAT_BUDGET_SECONDS": "40", "BUFFER_MESSAGES": "20", "BUFFER_TOKENS": "200000"}
+    settings = {"CHAT_BUDGET_SECONDS": "40", "BUFFER_MESSAGES": "20", "BUFFER_TOKENS": "100000"}
     measured, model.delay = model.delay, lambda: 0.0
     with contextlib.ExitStack() as stack:
         found = {PROXY: await _warm(stack.enter_context(machine.proxy(model.origin)), wire.completion)}

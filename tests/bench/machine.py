@@ -90,6 +90,10 @@ def running(arguments: Sequence[str], port: int, environ: Mapping[str, str]) -> 
         )
         try:
             yield Server(port, process.pid)
+        except OSError as error:  # Refused or reset: the server says why, if it has ended.
+            if process.poll() is not None:
+                error.add_note((Path(folder) / "output").read_text("utf-8", "replace")[-2000:])
+            raise
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
