@@ -15,7 +15,7 @@ METHOD = f"""`tests/load`: Locust's FastHttpUser, each user waits 1 to 3 s betwe
 {scenario.SETTLING_SECONDS:g} s after it are dropped, {SECONDS:g} s counted. The model is the local world's emulator (log-normal, median 300 ms,
 sigma 0.35). Ours is `plugin` on SQLite, whole turns with the store, on one core; Locust and both emulators share the other. Row 1: a question
 without tools. Row 2: the weather question, which takes two model calls and a forecast. In both each user has a session. Row 3: the article's body to
-the letter, so that all users stand in line in one session: 5 s after it was asked a question is answered with 504, "ask again". The article's code runs
+the letter, so that all users stand in line in one session: three may wait behind the one that runs, the others are answered with 409 at once. The article's code runs
 on the framework's default of 8 threads, keeps conversations in a dict, and calls the model once per turn, without tools. Errors count the whole run."""
 
 
