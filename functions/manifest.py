@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import wiring
-from functions.adapters.http import FAULTS, Edge, Incoming, document
+from functions.adapters.http import CHATGPT, FAULTS, Edge, Incoming, Pages, document
 from functions.capabilities import CATALOGUE
 from functions.core.ai_plugin import ai_plugin, description_for_people
 from functions.core.capability import Capability, Catalogue
@@ -75,14 +75,14 @@ def edge(settings: Settings, catalogue: Catalogue) -> Edge:
         found = published.get(incoming.request.scope["path"])
         if found is None:
             raise NotFound("This deployment does not publish this document.")
-        return document(found.content, found.media_type, found.etag, incoming)
+        return document(found.content, found.media_type, found.etag, incoming.request)
 
     return Edge(
         "manifest",
         {path: {"GET": serve} for path in ROUTES["manifest"]},
         budget_seconds=settings.chat_budget_seconds,
         project=settings.google_cloud_project,
-        cross_origin=True,
+        pages=Pages(CHATGPT, methods="GET, HEAD, OPTIONS", headers="*"),
     )
 
 

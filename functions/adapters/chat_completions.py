@@ -15,7 +15,7 @@ from functions.core import strict_json
 from functions.core.deadline import Deadline
 from functions.core.errors import Filtered, Malformed, Refused, Upstream
 from functions.core.model import Assistant, Call, Message, Reply, Result, System, Tool, Usage, User
-from functions.core.settings import Provider
+from functions.core.providers import Provider
 
 SERVER = "The model's server"
 

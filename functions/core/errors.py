@@ -7,6 +7,7 @@
     │   ├── TooLarge           more bytes than we read
     │   ├── UnsupportedMedia   not plain JSON
     │   ├── TooSlow            the body did not arrive in time
+    │   ├── Forbidden          a page or a name that may not reach us
     │   ├── NotFound           no such thing, or not yours: the two look alike
     │   ├── MethodNotAllowed   the path exists, the method does not
     │   └── Filtered           the model's provider refuses this content
@@ -21,11 +22,11 @@
         └── CapabilityFault    a capability breaks a rule of this house
 
 `code` is stable and goes over the wire, as `retryable` does. Messages are read by people and by models: they say what to do and
-never hold a token, an address or conversation text. How each maps to a status is said in adapters/http.py alone.
+never hold a token, an address or conversation text. How each maps to a status is said in adapters/http alone.
 """
 
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class CantileverError(Exception):
@@ -39,6 +40,10 @@ class CantileverError(Exception):
         self.message = message
         self.retry_after = retry_after
         """How long the foreign system asked us to wait; None where it said nothing."""
+
+    def told(self) -> dict[str, Any]:
+        """What a caller or a model is told: {"error": {"code", "message", "retryable"}}."""
+        return {"error": {"code": self.code, "message": self.message, "retryable": self.retryable}}
 
 
 class ChangeRequest(CantileverError):
@@ -76,6 +81,12 @@ class TooSlow(ChangeRequest):
     retryable = True
 
 
+class Forbidden(ChangeRequest):
+    """A web page, or a name of ours, that may not be used to reach us."""
+
+    code = "forbidden"
+
+
 class NotFound(ChangeRequest):
     """No such thing, or not yours: the two look alike on purpose."""
 
@@ -102,6 +113,11 @@ class Unauthenticated(CantileverError):
     """The caller must present an authorization, or a new one."""
 
     code = "unauthenticated"
+
+    def __init__(self, message: str, *, scope: str | None = None) -> None:
+        super().__init__(message)
+        self.scope = scope
+        """The scope of ours that would do, the name of a capability; None where none does."""
 
 
 class TryLater(CantileverError):

@@ -1,0 +1,125 @@
+"""What goes out: answers, documents, and every fault in the shape that its caller expects."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions.core import errors
+from functions.core.errors import CantileverError, MethodNotAllowed, TooLarge, TooSlow
+
+STATUS: Mapping[type[CantileverError], int] = {
+    errors.Malformed: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.MethodNotAllowed: 405,
+    errors.TooSlow: 408,
+    errors.SessionBusy: 409,
+    errors.TooLarge: 413,
+    errors.UnsupportedMedia: 415,
+    errors.Invalid: 422,
+    errors.Filtered: 422,
+    errors.TellOperator: 500,
+    errors.Refused: 502,
+    errors.Upstream: 502,
+    errors.StoreUnavailable: 503,
+    errors.DeadlinePassed: 504,
+}
+"""A class that is not named has the status of its base."""
+
+FAULTS: Mapping[str, str] = {
+    "400": "Not JSON, or not a request that everybody reads alike.",
+    "401": "An authorization is needed.",
+    "404": "There is no such thing.",
+    "408": "The body did not arrive in time.",
+    "409": "Other questions of this session are being answered; try again.",
+    "413": "The body is too large.",
+    "415": "The body is not plain JSON.",
+    "422": "Not of this shape, or refused by the model's provider.",
+    "500": "A fault on our side.",
+    "502": "A foreign system failed.",
+    "503": "The store failed; try again.",
+    "504": "Not done in time; try again.",
+}
+"""What each means on the REST interface, for the published document; 405 is for what the document does not name."""
+
+PARSE_ERROR, INVALID_REQUEST, INTERNAL_ERROR = -32700, -32600, -32603
+"""JSON-RPC 2.0 section 5.1."""
+
+UNGUESSED = {"X-Content-Type-Options": "nosniff"}
+"""No browser may take an answer for something else than it says it is."""
+
+PAGE_POLICY = "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+"""What our pages may do: show the logo and their own style."""
+
+
+def answer(body: BaseModel) -> Response:
+    """200 with a model as JSON, not to be cached: answers are one caller's."""
+    return json_text(body.model_dump_json(exclude_none=True))
+
+
+def json_text(text: str | bytes, status: int = 200) -> Response:
+    """JSON text as it is, not to be cached."""
+    return Response(text, status, {"Cache-Control": "no-store", **UNGUESSED}, "application/json")
+
+
+def document(content: bytes, media_type: str, etag: str, request: Request) -> Response:
+    """A public document, or 304 where the caller has it already (RFC 9110 §13.1.2)."""
+    headers = {"ETag": etag, "Cache-Control": "public, max-age=300", "Content-Security-Policy": PAGE_POLICY, **UNGUESSED}
+    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+    if etag in known or "*" in known:
+        return Response(status_code=304, headers=headers)
+    return Response(content, 200, headers, media_type)
+
+
+def nothing() -> Response:
+    """204: done, and there is nothing to tell."""
+    return Response(status_code=204)
+
+
+def failure(error: CantileverError) -> Response:
+    """A fault of the REST interface: {"error": {"code", "message", "retryable"}}."""
+    return _refusal(error, error.told())
+
+
+def rpc_failure(error: CantileverError) -> Response:
+    """A fault of a request that never became a call, as MCP's callers expect it: a JSON-RPC error without an id."""
+    status = status_of(error)
+    code = PARSE_ERROR if isinstance(error, errors.Malformed) else INVALID_REQUEST if status < 500 else INTERNAL_ERROR
+    told = {"code": code, "message": error.message, "data": {"code": error.code, "retryable": error.retryable}}
+    return _refusal(error, {"jsonrpc": "2.0", "id": None, "error": told})
+
+
+def status_of(error: CantileverError) -> int:
+    """The status that tells this error."""
+    return next((STATUS[base] for base in type(error).__mro__ if base in STATUS), 500)
+
+
+def challenge(error: errors.Unauthenticated, resource_metadata: str) -> str:
+    """A `WWW-Authenticate` value that tells a client where to sign in, and for what (RFC 6750 §3, RFC 9728 §5.1).
+
+    ChatGPT starts signing in only where `error` and `error_description` are there too (https://developers.openai.com/plugins/build/auth).
+    """
+    described = error.message.replace("\\", "").replace('"', "'")
+    scope = f', scope="{error.scope}"' if error.scope else ""
+    return f'Bearer resource_metadata="{resource_metadata}", error="insufficient_scope", error_description="{described}"{scope}'
+
+
+def _refusal(error: CantileverError, told: Mapping[str, Any]) -> Response:
+    status = status_of(error)
+    response = json_text(json.dumps(told, ensure_ascii=False), status)
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(error.allowed)
+    if isinstance(error, errors.Unauthenticated):
+        response.headers["WWW-Authenticate"] = "Bearer"  # RFC 6750 §3
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(max(1, round(error.retry_after.total_seconds())))
+    elif status == 503:
+        response.headers["Retry-After"] = "1"
+    if isinstance(error, TooLarge | TooSlow):
+        response.headers["Connection"] = "close"  # What is left of the body is not read as another request.
+    return response

@@ -1,0 +1,109 @@
+"""The edge of one function: which request goes where, every fault in one shape, one log line for each."""
+
+import asyncio
+import json
+import re
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions.adapters.http.answers import failure
+from functions.adapters.http.incoming import Incoming, refuse_ambiguous
+from functions.adapters.http.pages import Pages
+from functions.core.deadline import Deadline
+from functions.core.errors import CantileverError, MethodNotAllowed, NotFound
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")  # https://www.w3.org/TR/trace-context/
+_CLOUD_TRACE = re.compile(r"([0-9a-f]{32})/\d+(?:;o=\d)?")  # https://cloud.google.com/trace/docs/trace-context#legacy-http-header
+
+Endpoint = Callable[[Incoming], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One function's HTTP: an endpoint for each path and method, everything else refused, every fault told in one shape."""
+
+    function: str
+    endpoints: Mapping[str, Mapping[str, Endpoint]]
+    """Path template -> method -> endpoint. HEAD is answered as GET is."""
+    budget_seconds: float
+    project: str | None
+    """Google Cloud's project, which the log's trace field names."""
+    pages: Pages | None = None
+    """Which web pages may call from a browser; None: none may read an answer."""
+    failure: Callable[[CantileverError], Response] = failure
+    """How a fault is told."""
+
+    @cached_property
+    def patterns(self) -> Mapping[str, re.Pattern[str]]:
+        """Path template -> what matches it."""
+        return {template: pattern(template) for template in self.endpoints}
+
+    async def __call__(self, request: Request) -> Response:
+        """The answer to a request, and its log line. Raises nothing."""
+        began = time.monotonic()
+        template, path = self._found(request.scope["path"])
+        incoming = Incoming(request, path, Deadline.after(self.budget_seconds, asyncio.get_running_loop().time))
+        try:
+            response = await self._answer(incoming, template)
+        except CantileverError as error:
+            incoming.failed(error)
+            response = self.failure(error)
+        except Exception as error:
+            # The edge of the event loop: nothing may escape to the framework, which would log the text of the exception.
+            response = self.failure(incoming.broke(error))
+        if self.pages:
+            self.pages.tell(request, response)
+        self._log(incoming, template, response.status_code, time.monotonic() - began)
+        return response
+
+    def _found(self, path: str) -> tuple[str | None, Mapping[str, str]]:
+        for template, matcher in self.patterns.items():
+            if match := matcher.fullmatch(path):
+                return template, match.groupdict()
+        return None, {}
+
+    async def _answer(self, incoming: Incoming, template: str | None) -> Response:
+        request = incoming.request
+        refuse_ambiguous(request)
+        if self.pages:
+            self.pages.refuse_others(request)
+        if template is None:
+            raise NotFound("There is nothing at this path; /openapi.json lists what there is.")
+        methods = self.endpoints[template]
+        allowed = tuple(sorted({*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())))
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers={"Allow": ", ".join(allowed)})
+        endpoint = methods.get("GET" if request.method == "HEAD" else request.method)
+        if endpoint is None:
+            raise MethodNotAllowed(f"{request.method} is not possible here; possible: {', '.join(allowed)}.", allowed=allowed)
+        return await endpoint(incoming)
+
+    def _log(self, incoming: Incoming, template: str | None, status: int, seconds: float) -> None:
+        worst = max(status, incoming.fault_status)
+        entry: dict[str, Any] = {
+            "severity": "ERROR" if worst >= 500 else "WARNING" if worst >= 400 else "INFO",
+            "message": "request",
+            "function": self.function,
+            "method": incoming.request.method,
+            "path": template or "unknown",  # The template: a session token may stand in the path itself.
+            "status": status,
+            "milliseconds": round(seconds * 1000, 1),
+            **incoming.notes,
+        }
+        headers = incoming.request.headers
+        traced = _TRACEPARENT.fullmatch(headers.get("traceparent", "")) or _CLOUD_TRACE.fullmatch(headers.get("x-cloud-trace-context", ""))
+        if traced and self.project:
+            entry["logging.googleapis.com/trace"] = f"projects/{self.project}/traces/{traced[1]}"
+        print(json.dumps(entry), file=sys.stdout, flush=True)
+
+
+def pattern(template: str) -> re.Pattern[str]:
+    """What matches the paths of a template: each `{name}` is one segment, and a group."""
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(template)))

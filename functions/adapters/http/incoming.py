@@ -1,0 +1,101 @@
+"""What comes in: one request with its deadline, its bounded body, and what its log line is to tell."""
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from secrets import token_hex
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+
+from functions.adapters.http.answers import status_of
+from functions.core.deadline import Deadline
+from functions.core.errors import CantileverError, Malformed, TellOperator, TooLarge, TooSlow, UnsupportedMedia
+
+MAX_BODY = 1024 * 1024
+"""Bytes of a request body; ten times what ChatGPT sends at most (https://developers.openai.com/api/docs/actions/production)."""
+
+BODY_SECONDS = 10.0
+"""How long a body may take, where the request's own deadline is not sooner."""
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A request that was let in: its path's parameters, its deadline, and what its log line is to tell."""
+
+    request: Request
+    path: Mapping[str, str]
+    deadline: Deadline
+    notes: dict[str, Any] = field(default_factory=dict)
+    """Fields of the log line: numbers, names and ids of ours; never a text, a token or an address."""
+    fault_status: int = 0
+    """The status that the fault has of its own, also where a protocol tells it inside a success."""
+
+    async def body(self) -> bytes:
+        """The body, whole, of a request that says it is JSON.
+
+        Raises:
+            UnsupportedMedia, TooLarge, TooSlow, Malformed: as their names say; nothing beyond the cap was read.
+        """
+        headers = self.request.headers
+        media = headers.get("content-type", "").lower().replace(" ", "").replace('"', "")
+        if media not in ("application/json", "application/json;charset=utf-8"):
+            raise UnsupportedMedia("Send JSON, with the header Content-Type: application/json.")
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            raise UnsupportedMedia("Send the body as it is, without Content-Encoding.")
+        announced = headers.get("content-length", "0")
+        if not announced.isdecimal() or int(announced[:20]) > MAX_BODY:
+            raise TooLarge(f"The body may have at most {MAX_BODY} bytes.")
+        try:
+            async with self.deadline.limit(BODY_SECONDS):
+                return await self._bytes()
+        except TimeoutError as error:
+            raise TooSlow("The body did not arrive in time; send it whole.") from error
+        except ClientDisconnect as error:
+            raise Malformed("The body ended early.") from error
+
+    def failed(self, error: CantileverError) -> None:
+        """Note a fault for the log line."""
+        self.fault_status = status_of(error)
+        self.notes["error"] = error.code
+        if isinstance(error, TellOperator):
+            self.notes |= _origin(error.__cause__ or error)
+
+    def broke(self, error: Exception) -> CantileverError:
+        """Note a bug of ours for the log line; gives what the caller is told, which names the line."""
+        error_id = token_hex(8)
+        told = CantileverError(f"Something broke on our side; tell the plugin's owner the number {error_id}.")
+        self.failed(told)
+        self.notes |= {"error_id": error_id, **_origin(error)}
+        return told
+
+    async def _bytes(self) -> bytes:
+        body = bytearray()
+        async for chunk in self.request.stream():
+            body += chunk
+            if len(body) > MAX_BODY:
+                raise TooLarge(f"The body may have at most {MAX_BODY} bytes.")
+        return bytes(body)
+
+
+def refuse_ambiguous(request: Request) -> None:
+    """Refuse what a proxy in front of us may have read in another way; the parser refuses the rest (tests/functions/test_hostile_bytes.py).
+
+    Raises:
+        Malformed: which part of the request is ambiguous.
+    """
+    headers = request.headers
+    hosts = len(headers.getlist("host"))
+    if hosts > 1 or (hosts == 0 and request.scope["http_version"] == "1.1"):
+        raise Malformed("A request names one Host (RFC 9112 §3.2).")
+    if "content-length" in headers and "transfer-encoding" in headers:
+        raise Malformed("Content-Length and Transfer-Encoding exclude each other (RFC 9112 §6.3).")
+    if headers.get("transfer-encoding", "chunked").lower() != "chunked":
+        raise Malformed("The only Transfer-Encoding here is chunked (RFC 9112 §6.1).")
+
+
+def _origin(error: BaseException) -> Mapping[str, str]:
+    """What broke and where, without the words of the exception, which may be anybody's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{frames[-1].filename}:{frames[-1].lineno} {frames[-1].name}" if frames else "unknown"
+    return {"exception": type(error).__name__, "where": where}
