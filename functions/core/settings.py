@@ -1,74 +1,19 @@
 """What a deployment may choose: environment variables, read once, every fault told at once."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
 
 from functions.core.capability import Api
+from functions.core.providers import COMPATIBLE, PROVIDERS, Provider
+from functions.core.setting_kinds import Category, Email, Line, Origin, Origins, Store, Switch, Url
 
 
 class InvalidSettings(Exception):
     """The configuration is wrong; the message lists every fault, a line each."""
-
-
-def _url(value: str) -> str:
-    parts = urlsplit(value)
-    plain = re.fullmatch(r"[!#-;=?-~]+", value)  # Visible ASCII without quotes and angle brackets: it goes into pages and headers.
-    if not plain or parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError("must be an absolute http(s) URL without user, query or fragment")
-    if parts.port == 0:  # Reading it refuses what is no port at all.
-        raise ValueError("must have a port from 1 to 65535, or none")
-    return value.rstrip("/")
-
-
-def _origin(value: str) -> str:
-    if urlsplit(value).path.strip("/"):
-        raise ValueError("must be an origin, without a path: /.well-known lies at its root")
-    return _url(value)
-
-
-def _switch(value: object) -> object:
-    if value not in ("on", "off"):
-        raise ValueError("must be `on` or `off`")
-    return value == "on"
-
-
-def _store(value: str) -> str:
-    if value != "firestore" and not (value.startswith("sqlite:") and len(value) > len("sqlite:")):
-        raise ValueError("must be `firestore` or `sqlite:PATH`")
-    return value
-
-
-Switch = Annotated[bool, BeforeValidator(_switch)]
-Url = Annotated[str, AfterValidator(_url)]
-Origin = Annotated[str, AfterValidator(_origin)]
-Email = Annotated[str, Field(pattern=r"^[^@\s<>\"']+@[^@\s<>\"']+\.[^@\s<>\"']+$", max_length=254)]
-Line = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*$")]
-
-
-class Provider(BaseModel):
-    """How one host of Chat Completions wants to be spoken to; each value can be overruled by a setting."""
-
-    model_config = ConfigDict(frozen=True)
-
-    auth: Literal["bearer", "api-key", "google"]
-    token_limit_parameter: Literal["max_completion_tokens", "max_tokens"]
-    reasoning_effort: str | None = None
-
-
-OPENAI = Provider(auth="bearer", token_limit_parameter="max_completion_tokens", reasoning_effort="none")
-"""`gpt-6-luna` calls functions over Chat Completions only with reasoning_effort "none" (wire.md 5.1)."""
-AZURE = Provider(auth="api-key", token_limit_parameter="max_completion_tokens")
-VERTEX = Provider(auth="google", token_limit_parameter="max_tokens")
-COMPATIBLE = Provider(auth="bearer", token_limit_parameter="max_tokens")
-"""Gemini, Ollama, vLLM and whatever else speaks Chat Completions."""
-
-PROVIDERS = (("api.openai.com", OPENAI), (".openai.azure.com", AZURE), ("aiplatform.googleapis.com", VERTEX))
-"""How the host's name ends -> who that is."""
 
 
 class Settings(BaseModel):
@@ -96,6 +41,19 @@ class Settings(BaseModel):
         None,
         alias="PLUGIN_DESCRIPTION_FOR_MODEL",
         description="When a model should call it, at most 8,000 characters. Unset: the operations' own words.",
+    )
+    plugin_subtitle: Annotated[Line, Field(max_length=30)] | None = Field(
+        None,
+        alias="PLUGIN_SUBTITLE",
+        description="The line under the name in OpenAI's directory, at most 30 characters. Unset: the capabilities' names.",
+    )
+    plugin_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = Field(
+        "1.0.0",
+        alias="PLUGIN_VERSION",
+        description="The version of the plugin package and of the MCP server. OpenAI's directory wants a new one when a tool changes.",
+    )
+    plugin_category: Category = Field(
+        "PRODUCTIVITY", alias="PLUGIN_CATEGORY", description=f"Where OpenAI's directory lists the plugin: {', '.join(get_args(Category))}."
     )
     publisher_name: Annotated[Line, Field(max_length=80)] | None = Field(
         None,
@@ -163,7 +121,7 @@ class Settings(BaseModel):
     firestore_emulator_host: Annotated[str, Field(pattern=r"^[^\s/]+:\d+$")] | None = Field(
         None, alias="FIRESTORE_EMULATOR_HOST", description="`host:port` of Google's emulator. Local only."
     )
-    store: Annotated[str, AfterValidator(_store)] | None = Field(
+    store: Store | None = Field(
         None,
         alias="STORE",
         description="`sqlite:PATH` or `firestore`. Unset: Firestore where deployed, `sqlite:.local/cantilever.db` elsewhere.",
@@ -176,6 +134,16 @@ class Settings(BaseModel):
         None,
         alias="ANONYMOUS_CHAT",
         description="Whether callers without a token may use `/chat` and `/tools`. Unset: `off` where deployed, `on` elsewhere.",
+    )
+    mcp_chat: Switch = Field(
+        False,
+        alias="MCP_CHAT",
+        description="`on` adds the tool `chat` to `/mcp`: a conversation that this deployment's model answers and keeps. OpenAI's review frowns on it.",
+    )
+    mcp_allowed_origins: Origins = Field(
+        (),
+        alias="MCP_ALLOWED_ORIGINS",
+        description="More origins whose web pages may call `/mcp` from a browser, comma-separated. ChatGPT's own and PUBLIC_BASE_URL always may.",
     )
     conversation_hours: Annotated[float, Field(gt=0, le=8760, allow_inf_nan=False)] = Field(
         24.0, alias="CONVERSATION_HOURS", description="A conversation ends this long after its last turn."
@@ -262,6 +230,8 @@ class Settings(BaseModel):
             faults["OPENAI_BASE_URL"] = "no key or token may travel over http"
         named = {"PUBLISHER_NAME": self.publisher_name, "CONTACT_EMAIL": self.contact_email, "PRIVACY_EMAIL": self.privacy_email}
         faults |= {name: "required where deployed; the published pages name it" for name, value in named.items() if not value}
+        if self.mcp_chat and not self.anonymous:
+            faults["MCP_CHAT"] = "needs ANONYMOUS_CHAT=on where deployed: there is no sign-in yet, so nobody could call it"
         if self.store_url != "firestore":
             faults["STORE"] = "a deployed function's disk is its memory and dies with it; use firestore"
         if self.firestore_emulator_host:

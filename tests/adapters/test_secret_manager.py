@@ -24,7 +24,7 @@ from functions.adapters.outgoing import Outgoing
 from functions.adapters.secret_manager import SecretManager, crc32c
 from functions.core.errors import CantileverError, DeadlinePassed, Refused, Upstream
 from functions.core.model import User
-from functions.core.settings import OPENAI
+from functions.core.providers import OPENAI
 from tests.deadlines import soon
 from tests.upstream import Step, answer, serving
 
