@@ -4,31 +4,22 @@ An **operation** is one typed async function. Its name is the tool's name and th
 description, its parameters and its result the schemas. A **capability** is the file it stands in and what a person consents to.
 """
 
-import inspect
-import re
-import typing
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from types import ModuleType
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, ConfigDict
 
-from functions.core import strict_json
+from functions.core import signature, strict_json
 from functions.core.errors import CantileverError, CapabilityFault
 from functions.core.model import Tool
 
-NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-"""What OpenAI accepts as a function's name (wire.md 2.1), less capitals and dashes: it is also a Python name."""
-
 CHAT, GET_TRANSCRIPT, DELETE_CONVERSATION = RESERVED = ("chat", "get_transcript", "delete_conversation")
 """The REST interface's own operations (core/openapi.py); no capability may publish one of these names."""
-
-MAX_DESCRIPTION = 300  # characters of an endpoint, https://developers.openai.com/api/docs/actions/production
-MAX_PARAMETER_DESCRIPTION = 700  # characters, same page
 
 
 class Published(BaseModel):
@@ -80,6 +71,8 @@ class Operation:
     """One typed async function with everything that describes it."""
 
     name: str
+    title: str
+    """The name for people."""
     description: str
     arguments: type[BaseModel]
     result: type[BaseModel]
@@ -91,6 +84,11 @@ class Operation:
     open_world: bool
     """Whether it can change what others see: OpenAI's reading of the hint (wire.md 3.3)."""
     function: Callable[..., Awaitable[BaseModel]]
+
+    @property
+    def capability(self) -> str:
+        """The name of the capability that it belongs to, which is also the scope of ours that covers it."""
+        return self.function.__module__.rpartition(".")[2]
 
     async def run(self, web: Web, arguments: bytes | str) -> str:
         """Call it with `arguments`, JSON text of an object, and give its result as JSON text.
@@ -116,12 +114,25 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """Something that a user says: it is shown in the plugin's listing, and its reviewers try it (core/plugin_package.py)."""
+
+    prompt: str
+    expected: str
+    """What should come of it, for a reviewer; nothing private, nothing that changes from day to day."""
+    operation: Operation | None = None
+    """What the model should call; None where it should call nothing of this plugin."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Capability:
     """One file of operations, and what a person consents to: its name and the text of its module's docstring."""
 
     name: str
     description: str
     operations: Sequence[Operation]
+    examples: Sequence[Example]
 
 
 @dataclass(frozen=True)
@@ -147,9 +158,17 @@ class Catalogue:
 
 
 def operation(
-    *, apis: Sequence[Api], scopes: Sequence[str], read_only: bool, open_world: bool, destructive: bool = False
+    *,
+    apis: Sequence[Api],
+    scopes: Sequence[str],
+    read_only: bool,
+    open_world: bool,
+    destructive: bool = False,
+    title: str | None = None,
 ) -> Callable[[Callable[..., Awaitable[BaseModel]]], Operation]:
     """Publish an async function: `async def name(web: Web, …typed, described parameters…) -> Published`.
+
+    `title` is the name for people; without it, the function's name is read as words.
 
     Raises:
         CapabilityFault: while the file is imported; the message names the file and the fault.
@@ -157,11 +176,12 @@ def operation(
 
     def publish(function: Callable[..., Awaitable[BaseModel]]) -> Operation:
         where = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}: {function.__name__}"
-        hints = _hints(where, function)
+        hints = signature.annotations(where, function)
         return Operation(
             name=function.__name__,
-            description=_description(where, function.__doc__),
-            arguments=_arguments(where, function, hints),
+            title=title or function.__name__.replace("_", " ").capitalize(),
+            description=signature.first_line(where, function.__doc__),
+            arguments=signature.arguments(where, function, hints, outside=Web),
             result=hints["return"],
             apis=tuple(apis),
             scopes=tuple(scopes),
@@ -190,8 +210,8 @@ def collect(modules: Sequence[ModuleType]) -> Catalogue:
             if published.name in owners:
                 raise CapabilityFault(f"{module.__file__}: {published.name} is already published by {owners[published.name]}.")
             owners[published.name] = str(module.__file__)
-        description = _description(str(module.__file__), module.__doc__)
-        capabilities.append(Capability(module.__name__.rpartition(".")[2], description, tuple(operations)))
+        description = signature.first_line(str(module.__file__), module.__doc__)
+        capabilities.append(Capability(operations[0].capability, description, tuple(operations), _examples(module)))
     return Catalogue(tuple(capabilities))
 
 
@@ -205,61 +225,13 @@ def lean(schema: Any) -> Any:
     return {name: lean(value) for name, value in schema.items() if not noise.get(name)}
 
 
-def _description(where: str, docstring: str | None) -> str:
-    first = (docstring or "").strip().partition("\n")[0].strip()
-    if not first:
-        raise CapabilityFault(f"{where} has no docstring: its first line is what people and models read.")
-    if len(first) > MAX_DESCRIPTION:
-        raise CapabilityFault(f"{where}: the docstring's first line has {len(first)} characters; ChatGPT reads {MAX_DESCRIPTION}.")
-    return first
-
-
-def _hints(where: str, function: Callable[..., Any]) -> Mapping[str, Any]:
-    """The annotations of a function that may be published."""
-    if not NAME.fullmatch(function.__name__):
-        raise CapabilityFault(f"{where}: name it in lower case, at most 64 of a-z, 0-9 and _; it is the tool's name too.")
-    if not inspect.iscoroutinefunction(function):
-        raise CapabilityFault(f"{where} is not async: a function that blocks stalls every other request.")
-    try:
-        hints = typing.get_type_hints(function, include_extras=True)
-    except NameError as error:
-        raise CapabilityFault(f"{where}: an annotation names what the file does not: {error}.") from error
-    result = hints.get("return")
-    if not (isinstance(result, type) and issubclass(result, BaseModel)):
-        raise CapabilityFault(f"{where} does not say what it returns: annotate a model (a subclass of Published).")
-    return hints
-
-
-def _arguments(where: str, function: Callable[..., Any], hints: Mapping[str, Any]) -> type[BaseModel]:
-    """The model of what is published of a signature: every parameter but the first, which is the outside world."""
-    parameters = list(inspect.signature(function).parameters.values())
-    if not parameters or hints.get(parameters[0].name) is not Web:
-        raise CapabilityFault(f"{where}: its first parameter is the outside world; write `web: Web`.")
-    fields: dict[str, Any] = {
-        parameter.name: (_kind(where, parameter, hints), ... if parameter.default is parameter.empty else parameter.default)
-        for parameter in parameters[1:]
-    }
-    title = "".join(word.capitalize() for word in function.__name__.split("_")) + "Arguments"
-    return create_model(title, __config__=ConfigDict(extra="forbid", frozen=True), **fields)
-
-
-def _kind(where: str, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:
-    """The annotation of a parameter that may be published."""
-    name = parameter.name
-    if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-        raise CapabilityFault(f"{where}: {name} cannot be published; name every parameter.")
-    if not NAME.fullmatch(name) or hasattr(BaseModel, name):
-        raise CapabilityFault(f"{where}: {name} cannot be published under this name; choose another.")
-    if name not in hints:
-        raise CapabilityFault(f"{where}: {name} has no type.")
-    description = FieldInfo.from_annotation(hints[name]).description
-    if not description or len(description) > MAX_PARAMETER_DESCRIPTION:
-        raise CapabilityFault(
-            f"{where}: {name} needs a description of at most {MAX_PARAMETER_DESCRIPTION} characters: Annotated[…, Field(description=…)]."
-        )
-    if parameter.default is not parameter.empty:
-        try:
-            TypeAdapter(hints[name]).validate_python(parameter.default)
-        except ValidationError as error:
-            raise CapabilityFault(f"{where}: the default of {name} is not one of its own values.") from error
-    return hints[name]
+def _examples(module: ModuleType) -> Sequence[Example]:
+    """The file's EXAMPLES, where it has some; their arguments are what the operations take."""
+    examples: Sequence[Example] = getattr(module, "EXAMPLES", ())
+    for example in examples:
+        if example.operation:
+            try:
+                strict_json.read(example.operation.arguments, json.dumps(example.arguments))
+            except CantileverError as error:
+                raise CapabilityFault(f"{module.__file__}: the example {example.prompt!r} cannot be called so: {error.message}") from error
+    return tuple(examples)
