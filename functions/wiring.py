@@ -6,29 +6,23 @@ What is chosen here is imported when the process starts and connects when it is 
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from datetime import timedelta
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from functions.core.capability import Api, Operation, Web
+from functions.core.asking import MAX_RESULT, Toolbox, standing_instructions
+from functions.core.capability import Api, Catalogue, Operation, Web
+from functions.core.conversation import Limits
 from functions.core.deadline import Deadline
 from functions.core.documents import Documents
 from functions.core.model import Model
 from functions.core.settings import Settings
+from functions.core.turn import Turns
 
 if TYPE_CHECKING:
     from functions.adapters.credentials import Credential
-
-
-@dataclass(frozen=True)
-class Services:
-    """Everything that reaches outside, behind core's protocols."""
-
-    documents: Documents
-    model: Model
-    web: Callable[[Operation, Deadline], Web]
-    new_id: Callable[[], str]
+    from functions.adapters.outgoing import Outgoing
 
 
 @cache
@@ -41,37 +35,69 @@ def settings(apis: tuple[Api, ...]) -> Settings:
     return Settings.read(os.environ, apis)
 
 
-def services(settings: Settings) -> Services:
-    """The services that the settings choose; nothing is opened yet."""
-    from functions.adapters.chat_completions import ChatCompletions
-    from functions.adapters.outgoing import Outgoing
-    from functions.adapters.web import BoundWeb, Kept
+class Services:
+    """Everything that reaches outside, behind core's protocols. Each is chosen, and its module loaded, when an edge first names it: an
+    edge that keeps no conversations loads no store. Nothing is opened yet."""
 
-    outgoing, kept = Outgoing(), Kept()
-    return Services(
-        documents=_documents(settings),
-        model=ChatCompletions(
-            outgoing,
-            _credential(settings),
-            base_url=settings.openai_base_url,
-            model=settings.openai_model,
-            provider=settings.provider,
-            max_output_tokens=settings.openai_max_output_tokens,
-        ),
-        web=lambda operation, deadline: BoundWeb(outgoing, kept, operation.apis, deadline, urls=settings.api_urls, keys=settings.api_keys),
-        new_id=new_secret,
-    )
+    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
 
+    def toolbox(self, max_result: int = MAX_RESULT) -> Toolbox:
+        """The operations, each with its view of the outside world."""
+        return Toolbox(self._catalogue.operations, self._web, max_result)
 
-def _documents(settings: Settings) -> Documents:
-    kind, _, path = settings.store_url.partition(":")
-    if kind == "sqlite":
-        from functions.adapters.sqlite import SqliteDocuments
+    @cached_property
+    def turns(self) -> Turns:
+        """Conversations, with the model that answers in them."""
+        hours = timedelta(hours=self._settings.conversation_hours)
+        return Turns(
+            documents=self.documents,
+            model=self._model,
+            toolbox=self.toolbox(),
+            limits=Limits(self._settings.buffer_messages, self._settings.buffer_tokens, hours),
+            instructions=standing_instructions,
+            new_id=new_secret,
+        )
 
-        return SqliteDocuments(Path(path))
-    from functions.adapters.firestore import FirestoreDocuments
+    @cached_property
+    def documents(self) -> Documents:
+        """The store."""
+        kind, _, path = self._settings.store_url.partition(":")
+        if kind == "sqlite":
+            from functions.adapters.sqlite import SqliteDocuments
 
-    return FirestoreDocuments(settings.google_cloud_project, settings.firestore_database, emulator_host=settings.firestore_emulator_host)
+            return SqliteDocuments(Path(path))
+        from functions.adapters.firestore import FirestoreDocuments
+
+        emulator, database = self._settings.firestore_emulator_host, self._settings.firestore_database
+        return FirestoreDocuments(self._settings.google_cloud_project, database, emulator_host=emulator)
+
+    @cached_property
+    def _model(self) -> Model:
+        from functions.adapters.chat_completions import ChatCompletions
+
+        return ChatCompletions(
+            self._outgoing,
+            _credential(self._settings),
+            base_url=self._settings.openai_base_url,
+            model=self._settings.openai_model,
+            provider=self._settings.provider,
+            max_output_tokens=self._settings.openai_max_output_tokens,
+        )
+
+    @cached_property
+    def _web(self) -> Callable[[Operation, Deadline], Web]:
+        from functions.adapters.web import BoundWeb, Kept
+
+        outgoing, kept, urls, keys = self._outgoing, Kept(), self._settings.api_urls, self._settings.api_keys
+        return lambda operation, deadline: BoundWeb(outgoing, kept, operation.apis, deadline, urls=urls, keys=keys)
+
+    @cached_property
+    def _outgoing(self) -> "Outgoing":
+        from functions.adapters.outgoing import Outgoing
+
+        return Outgoing()
 
 
 def _credential(settings: Settings) -> "Credential":

@@ -8,8 +8,8 @@ import sys
 
 from functions import wiring
 from functions.capabilities import CATALOGUE
-from functions.chat import ANONYMOUS
 from functions.core import transcript
+from functions.core.caller import ANONYMOUS
 from functions.core.deadline import Deadline
 from functions.core.errors import CantileverError
 from functions.core.settings import InvalidSettings
@@ -25,7 +25,7 @@ async def forget(session_id: str) -> None:
         NotFound: there is none.
         StoreUnavailable, Refused: the store failed, or refuses these credentials.
     """
-    documents = wiring.services(wiring.settings(CATALOGUE.apis)).documents
+    documents = wiring.Services(wiring.settings(CATALOGUE.apis), CATALOGUE).documents
     await transcript.remove(documents, ANONYMOUS, session_id, Deadline.after(SECONDS, asyncio.get_running_loop().time))
 
 

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -16,8 +17,11 @@ from functions import wiring
 from functions.adapters.sqlite import SqliteDocuments
 from functions.capabilities import CATALOGUE
 from functions.chat import Chat
+from functions.core.asking import Toolbox, standing_instructions
+from functions.core.conversation import Limits
 from functions.core.model import Reply, Usage, User
 from functions.core.settings import Settings
+from functions.core.turn import Turns
 from tests.fakes import CannedWeb, Meddling, ScriptedModel
 from tests.world import World, started
 
@@ -66,8 +70,9 @@ class Opened:
 async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
     store = SqliteDocuments(tmp_path / "documents.db")
     documents, model = Meddling(store), ScriptedModel(*(Reply(f"Answer {number}.", "stop", usage=Usage(1, 1)) for number in range(5)))
-    services = wiring.Services(documents, model, lambda operation, deadline: CannedWeb({}), wiring.new_secret)
-    edge = Chat(Settings.read(DEPLOYED | {"ANONYMOUS_CHAT": "on"}, CATALOGUE.apis), services, CATALOGUE).edge()
+    toolbox = Toolbox(CATALOGUE.operations, lambda operation, deadline: CannedWeb({}))
+    turns = Turns(documents, model, toolbox, Limits(40, 8000, timedelta(hours=1)), standing_instructions, wiring.new_secret)
+    edge = Chat(Settings.read(DEPLOYED | {"ANONYMOUS_CHAT": "on"}, CATALOGUE.apis), documents, turns, toolbox).edge()
     application = Starlette(routes=[Route("/{path:path}", edge.__call__, methods=["GET", "POST", "DELETE"])])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="https://cantilever.example") as client:
         yield Opened(client, documents, model)

@@ -1,0 +1,64 @@
+"""Who calls, and which conversations they may reach."""
+
+import hashlib
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from functions.core.errors import Unauthenticated
+from functions.core.settings import Settings
+from functions.core.turn import Question
+
+ANONYMOUS = ""
+"""The owner of conversations that nobody signed in for: the session token alone opens them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody who was let in."""
+
+    owner: str
+    """Whose conversations are theirs."""
+    known: bool
+    """Whether we know who it is: a signed-in user, or the one person of a local world. Only those may name a conversation themselves;
+    a stranger goes on with a token that we minted, which is a secret."""
+
+    def question(self, query: str, session_id: str | None, hint: str | None, new_id: Callable[[], str]) -> Question:
+        """What they ask, in the conversation they mean.
+
+        `hint` is the client's own name for its conversation (`openai-conversation-id`, `_meta["openai/session"]`): whoever we know may
+        forget our token and still go on. It is never an identity: the conversation's key is made of the owner as well.
+        """
+        if session_id is not None:
+            return Question(self.owner, session_id, query, "any" if self.known else "known")
+        if hint and self.known:
+            return Question(self.owner, _named_after(hint), query, "any")
+        return Question(self.owner, new_id(), query, "new")
+
+
+def identified(settings: Settings, authorization: str | None) -> Caller:
+    """Who calls, by the Authorization header.
+
+    Raises:
+        Unauthenticated: it is not valid here.
+    """
+    if authorization is not None:
+        raise Unauthenticated("This deployment has no sign-in, so no token is valid here; call without Authorization.")
+    return Caller(ANONYMOUS, known=not settings.deployed)
+
+
+def admitted(settings: Settings, authorization: str | None) -> Caller:
+    """Who calls, where callers without a token may be refused: whatever spends the model's tokens.
+
+    Raises:
+        Unauthenticated: they may not.
+    """
+    caller = identified(settings, authorization)
+    if caller.owner == ANONYMOUS and not settings.anonymous:
+        raise Unauthenticated("This deployment does not serve anonymous callers; its owner can set ANONYMOUS_CHAT=on.")
+    return caller
+
+
+def _named_after(hint: str) -> str:
+    """A session token that follows from a client's name for its conversation, whatever characters that has."""
+    return "from-" + urlsafe_b64encode(hashlib.sha256(hint.encode()).digest()).rstrip(b"=").decode("ascii")
