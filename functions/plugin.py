@@ -4,11 +4,11 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions import chat, manifest
+from functions import chat, manifest, mcp
 from functions.adapters.http import pattern
 from functions.routes import ROUTES
 
-EDGES = {"manifest": manifest.EDGE, "chat": chat.EDGE}
+EDGES = {"manifest": manifest.EDGE, "chat": chat.EDGE, "mcp": mcp.EDGE}
 
 _TABLE = [(pattern(template), EDGES[name]) for name, templates in ROUTES.items() for template in templates]
 

@@ -1,16 +1,16 @@
 """The import rule and what follows from it (functions/__init__.py), read off the syntax tree."""
 
 import ast
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-EDGES = {"manifest", "chat", "plugin"}
+EDGES = {"manifest", "chat", "mcp", "plugin"}
 FOREIGN = {"google", "grpc", "aiohttp", "sqlite3", "tenacity", "cryptography", "joserfc", "nh3"}
 PRODUCT = sorted([ROOT / "main.py", *(ROOT / "functions").rglob("*.py")])
 
@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "routes": set(),
     "manifest": {"core", "capabilities", "adapters.http", "wiring", "routes"},
     "chat": {"core", "capabilities", "adapters.http", "wiring", "routes"},
-    "plugin": {"manifest", "chat", "adapters.http", "routes"},
+    "mcp": {"core", "capabilities", "adapters.http", "wiring", "routes"},
+    "plugin": {"manifest", "chat", "mcp", "adapters.http", "routes"},
     "main": {"core"},
 }
 """Part of the house -> parts it may name."""
@@ -67,6 +68,7 @@ def test_foreign_systems_are_named_by_adapters_alone(path: Path) -> None:
 
     assert part(path) == "adapters" or named & FOREIGN == set()
     assert part(path) in EDGES or "functions_framework" not in named
+    assert part(path) == "mcp" or named & {"mcp", "mcp_types"} == set()
 
 
 @pytest.mark.parametrize("path", PRODUCT, ids=id_of)
@@ -102,7 +104,8 @@ def test_only_wiring_reads_the_environment(path: Path) -> None:
 def test_status_codes_are_known_to_the_http_adapter_alone(path: Path) -> None:
     tree = ast.parse(path.read_text("utf-8"))
 
-    faults = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and re.fullmatch(r"[45]\d\d", str(node.value))]
+    statuses = {str(status.value) for status in HTTPStatus if status >= HTTPStatus.BAD_REQUEST}
+    faults = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and str(node.value) in statuses]
 
     assert part(path) == "adapters" or faults == []
 
@@ -121,7 +124,8 @@ def test_exceptions_are_never_swallowed(path: Path) -> None:
 
     caught = [ast.unparse(node.type) if node.type else "everything" for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)]
 
-    catching_all = {"functions/adapters/http.py", "functions/core/capability.py"}  # the edge, and where a developer's code is called
+    # The edge; where a developer's code is called; and where the SDK would tell and log what was raised.
+    catching_all = {"functions/adapters/http/edge.py", "functions/core/capability.py", "functions/mcp.py"}
     assert id_of(path) in catching_all or not {"everything", "Exception", "BaseException"} & set(caught)
 
 
@@ -146,9 +150,16 @@ def test_the_chat_function_loads_only_the_store_it_uses() -> None:
     assert loaded & {"grpc", "google.cloud.firestore", "google.cloud.secretmanager", "functions.manifest", "mcp"} == set()
 
 
+def test_the_mcp_function_loads_no_store_without_conversations() -> None:
+    loaded = loaded_by("mcp")
+
+    assert "mcp.server.lowlevel" in loaded
+    assert loaded & {"grpc", "google.cloud.firestore", "functions.adapters.sqlite", "functions.chat", "functions.manifest"} == set()
+
+
 def test_every_route_has_endpoints_and_every_endpoint_a_route() -> None:
-    from functions import chat, manifest, plugin
+    from functions import chat, manifest, mcp, plugin
     from functions.routes import ROUTES
 
     assert {name: set(edge.endpoints) for name, edge in plugin.EDGES.items()} == {name: set(paths) for name, paths in ROUTES.items()}
-    assert (plugin.EDGES["chat"], plugin.EDGES["manifest"]) == (chat.EDGE, manifest.EDGE)
+    assert plugin.EDGES == {"manifest": manifest.EDGE, "chat": chat.EDGE, "mcp": mcp.EDGE}

@@ -186,6 +186,7 @@ class _World:
             f"  manifest  {origin}/.well-known/ai-plugin.json",
             f"  openapi   {origin}/openapi.json",
             f"  chat      {origin}/chat",
+            f"  mcp       {origin}/mcp",
             "",
             "Ask it:",
             f"  curl -s {origin}/chat -H 'content-type: application/json' -d '{{\"query\": \"{QUESTION}\"}}'",

@@ -242,7 +242,7 @@ def test_no_header_is_asked_for_or_needed(world: World, openapi: Any) -> None:  
 
 OPENAI_HEADERS = {
     "openai-ephemeral-user-id": "user-1",
-    "openai-conversation-id": "conversation-1",
+    "openai-conversation-id": "conversation-0",
     "openai-subdivision-1-iso-code": "US-CA",
     "openai-gpt-id": "g-1",
 }
@@ -250,10 +250,12 @@ OPENAI_HEADERS = {
 
 @pytest.mark.parametrize("count", range(len(OPENAI_HEADERS) + 1))
 def test_openais_headers_are_hints_that_select_nobody(world: World, count: int) -> None:  # B13
-    headers = dict(list(OPENAI_HEADERS.items())[:count])
+    headers = {name: value.replace("-0", f"-{count}") for name, value in list(OPENAI_HEADERS.items())[:count]}
 
     first = world.http.post("/chat", json={"query": "Hello"}, headers=headers).json()
-    stranger = world.http.post("/chat", json={"query": "Hello"}, headers=headers).json()
+    # The same person elsewhere: only ChatGPT's name for the conversation differs, where there is one (infra/decisions/0009).
+    elsewhere = headers | {name: f"another-{count}" for name in headers if name == "openai-conversation-id"}
+    stranger = world.http.post("/chat", json={"query": "Hello"}, headers=elsewhere).json()
     again = world.http.post("/chat", json={"query": "Hello", "session_id": first["session_id"]}).json()
 
     assert first["answer"] == "I am the local model emulator and know only the weather; questions seen in this conversation: 1."

@@ -33,6 +33,7 @@ FIRST_REQUESTS = {
     "manifest": ("/.well-known/ai-plugin.json", 200, "schema_version"),
     "plugin": ("/.well-known/ai-plugin.json", 200, "schema_version"),
     "chat": ("/chat", 405, "error"),
+    "mcp": ("/mcp", 405, "error"),
 }
 """Entry point -> a path that needs nothing from outside, the status it is answered with, a name in the answer's JSON."""
 

@@ -1,0 +1,212 @@
+"""POST /mcp: the same operations for ChatGPT, Codex, Claude and every other client of the Model Context Protocol.
+
+The official SDK speaks the protocol, revision 2026-07-28 and, for clients that begin with `initialize`, 2025-11-25. Nothing is kept
+between requests: each is served by a session manager of its own, so that any process can answer any call.
+"""
+
+import json
+import logging
+from typing import Any
+from urllib.parse import urlsplit
+
+import functions_framework.aio
+from mcp.server.caching import CacheHint
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    Icon,
+    ListToolsResult,
+    PaginatedRequestParams,
+    TextContent,
+    Tool,
+)
+from mcp_types.methods import SPEC_CLIENT_METHODS, SPEC_CLIENT_NOTIFICATION_METHODS
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive
+
+from functions import wiring
+from functions.adapters.http import CHATGPT, Edge, Incoming, Pages, challenge, rpc_failure
+from functions.capabilities import CATALOGUE
+from functions.core import strict_json
+from functions.core.ai_plugin import description_for_people
+from functions.core.asking import Toolbox
+from functions.core.caller import admitted, identified
+from functions.core.capability import CHAT, Catalogue
+from functions.core.errors import CantileverError, Unauthenticated
+from functions.core.mcp_tools import MAX_TOOL_RESULT, ChatResult, instructions, tools
+from functions.core.rest import ChatRequest
+from functions.core.settings import Settings
+from functions.core.turn import Done, OutOfTime, Turns
+from functions.routes import ROUTES
+
+LISTS_LAST = CacheHint(ttl_ms=300_000, scope="public")
+"""The tools are the same for everybody, until a deploy."""
+
+CLIENTS_CONVERSATION = "openai/session"
+"""ChatGPT's own name for the conversation, in `_meta` of each call (https://developers.openai.com/plugins/reference): a hint, never an identity."""
+
+INCOMING = "cantilever.incoming"
+"""Under this name a handler finds the request that it works for, in the ASGI scope."""
+
+METHODS = SPEC_CLIENT_METHODS | SPEC_CLIENT_NOTIFICATION_METHODS
+"""What a log line may name; another name is the caller's own words."""
+
+# The SDK logs what it could not read or serve, with the caller's words in it. The edge writes a line for each request without them.
+logging.getLogger("mcp").setLevel(logging.CRITICAL + 1)
+
+
+class Mcp:
+    """The endpoint."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, toolbox: Toolbox, turns: Turns | None) -> None:
+        self._settings = settings
+        self._toolbox = toolbox
+        self._turns = turns
+        """None where there are no conversations here (MCP_CHAT)."""
+        self._tools = {tool["name"]: tool for tool in tools(settings, catalogue)}
+        self._listed = [Tool.model_validate(tool) for tool in self._tools.values()]
+        self._metadata = f"{settings.public_base_url}/.well-known/oauth-protected-resource/mcp"
+        self._server: Server[Any] = Server(
+            settings.plugin_name_for_model,
+            version=settings.plugin_version,
+            title=settings.plugin_name,
+            description=description_for_people(settings, catalogue),
+            instructions=instructions(settings, catalogue),
+            website_url=f"{settings.public_base_url}/support",
+            icons=[Icon(src=f"{settings.public_base_url}/logo.png", mime_type="image/png")],
+            cache_hints={"tools/list": LISTS_LAST, "server/discover": LISTS_LAST},
+            get_tool_input_schema=lambda name: self._tools[name]["inputSchema"] if name in self._tools else None,
+            on_list_tools=self._list,
+            on_call_tool=self._call,
+        )
+        self._server.middleware.append(self._around)
+
+    def edge(self) -> Edge:
+        """The function's HTTP."""
+        base = self._settings.public_base_url
+        return Edge(
+            "mcp",
+            {path: {"POST": self.serve} for path in ROUTES["mcp"]},
+            budget_seconds=self._settings.chat_budget_seconds,
+            project=self._settings.google_cloud_project,
+            pages=Pages(
+                CHATGPT | {base, *self._settings.mcp_allowed_origins},
+                methods="POST, OPTIONS",
+                headers="*, Authorization",
+                exposed="WWW-Authenticate, MCP-Protocol-Version, Retry-After",
+                others_refused=True,
+                local_names=None if self._settings.deployed else frozenset({urlsplit(base).hostname or ""}),
+            ),
+            failure=rpc_failure,
+        )
+
+    async def serve(self, incoming: Incoming) -> Response:
+        """POST /mcp: one message of the protocol."""
+        identified(self._settings, incoming.request.headers.get("authorization"))
+        # Spelled anew, so that the SDK's reader cannot understand the caller's bytes in another way than ours.
+        exchange = _Exchange(json.dumps(strict_json.loads(await incoming.body())).encode(), incoming.request.receive)
+        # A manager is made anew for each request: what it would keep is a task group, and nothing outlives the request that way.
+        manager = StreamableHTTPSessionManager(self._server, json_response=True, stateless=True)
+        async with manager.run():
+            await manager.handle_request({**incoming.request.scope, INCOMING: incoming}, exchange.receive, exchange.send)
+        return exchange.response()
+
+    async def _list(self, _context: ServerRequestContext[Any], _params: PaginatedRequestParams | None) -> ListToolsResult:
+        return ListToolsResult(tools=self._listed)
+
+    async def _call(self, context: ServerRequestContext[Any], params: CallToolRequestParams) -> CallToolResult:
+        if params.name not in self._tools:
+            raise MCPError(INVALID_PARAMS, f"There is no tool of that name; there are: {', '.join(self._tools)}.")
+        incoming = _incoming(context)
+        incoming.notes["operation"] = params.name
+        try:
+            text = await self._answer(params, incoming)
+        except CantileverError as error:
+            incoming.failed(error)
+            return self._fault(error)
+        except Exception as error:  # Not to the SDK, which would log and tell the text of the exception.
+            return self._fault(incoming.broke(error))
+        return CallToolResult(content=[TextContent(text=text)], structured_content=json.loads(text))
+
+    async def _answer(self, params: CallToolRequestParams, incoming: Incoming) -> str:
+        """The result of a tool as JSON text."""
+        arguments = json.dumps(params.arguments or {})
+        if params.name == CHAT and self._turns:
+            asked = strict_json.read(ChatRequest, arguments)
+            caller = admitted(self._settings, incoming.request.headers.get("authorization"))
+            question = caller.question(asked.query, asked.session_id, _hint(params), wiring.new_secret)
+            match await self._turns.run(question, incoming.deadline):
+                case Done(turn):
+                    return ChatResult.of(question.session_id, turn).model_dump_json()
+                case OutOfTime(error):
+                    raise error
+        return await self._toolbox.call(params.name, arguments, incoming.deadline)
+
+    def _fault(self, error: CantileverError) -> CallToolResult:
+        """An error that the client's model reads and acts on; where signing in would help, the client is told where."""
+        meta = {"mcp/www_authenticate": [challenge(error, self._metadata)]} if isinstance(error, Unauthenticated) else None
+        return CallToolResult(content=[TextContent(text=json.dumps(error.told(), ensure_ascii=False))], is_error=True, _meta=meta)
+
+    async def _around(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Around every message: name it in the log, and add what the SDK's models have no field for."""
+        _incoming(ctx).notes["mcp"] = ctx.method if ctx.method in METHODS else "unknown"
+        result = await call_next(ctx)
+        if ctx.method == "tools/list" and isinstance(result, dict):
+            return {
+                **result,
+                "tools": [{**tool, "securitySchemes": self._tools[tool["name"]]["securitySchemes"]} for tool in result["tools"]],
+            }
+        return result
+
+
+class _Exchange:
+    """One request to the SDK's ASGI application, whose body is here already, and its answer, which is kept whole."""
+
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._arriving: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        self._receive = receive
+        self._sent: list[Message] = []
+
+    async def receive(self) -> Message:
+        """The body, then whatever else the caller does."""
+        return self._arriving.pop() if self._arriving else await self._receive()
+
+    async def send(self, message: Message) -> None:
+        """Keep a part of the answer."""
+        self._sent.append(message)
+
+    def response(self) -> Response:
+        """The answer, not to be cached: it is one caller's."""
+        start, *parts = self._sent
+        response = Response(b"".join(part["body"] for part in parts), start["status"])
+        response.raw_headers = [*start["headers"], (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+        return response
+
+
+def _incoming(context: ServerRequestContext[Any]) -> Incoming:
+    """The request that a handler works for."""
+    request: Any = context.request  # Starlette's; the SDK's types leave it open.
+    incoming: Incoming = request.scope[INCOMING]
+    return incoming
+
+
+def _hint(params: CallToolRequestParams) -> str | None:
+    hint = (params.meta or {}).get(CLIENTS_CONVERSATION)
+    return hint if isinstance(hint, str) else None
+
+
+_settings = wiring.settings(CATALOGUE.apis)
+_services = wiring.Services(_settings, CATALOGUE)
+EDGE = Mcp(_settings, CATALOGUE, _services.toolbox(MAX_TOOL_RESULT), _services.turns if _settings.mcp_chat else None).edge()
+
+
+@functions_framework.aio.http
+async def mcp(request: Request) -> Response:
+    """The entry point."""
+    return await EDGE(request)
