@@ -6,11 +6,12 @@ between requests: each is served by a session manager of its own, so that any pr
 
 import json
 import logging
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NoReturn, TypeVar, get_args
 from urllib.parse import urlsplit
 
 import functions_framework.aio
-from mcp.server.caching import CacheHint
+from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -19,13 +20,21 @@ from mcp_types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    GetPromptRequestParams,
     Icon,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    ListPromptsResult,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
     ListToolsResult,
     PaginatedRequestParams,
+    ReadResourceRequestParams,
     TextContent,
     Tool,
 )
 from mcp_types.methods import SPEC_CLIENT_METHODS, SPEC_CLIENT_NOTIFICATION_METHODS
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive
@@ -38,21 +47,26 @@ from functions.core.ai_plugin import description_for_people
 from functions.core.asking import Toolbox
 from functions.core.caller import admitted, identified
 from functions.core.capability import CHAT, Catalogue
-from functions.core.errors import CantileverError, Unauthenticated
+from functions.core.errors import CantileverError, Invalid, Unauthenticated
 from functions.core.mcp_tools import MAX_TOOL_RESULT, ChatResult, instructions, tools
 from functions.core.rest import ChatRequest
 from functions.core.settings import Settings
 from functions.core.turn import Done, OutOfTime, Turns
 from functions.routes import ROUTES
 
-LISTS_LAST = CacheHint(ttl_ms=300_000, scope="public")
-"""The tools are the same for everybody, until a deploy."""
+LISTS_LAST: Mapping[CacheableMethod, CacheHint] = dict.fromkeys(get_args(CacheableMethod), CacheHint(ttl_ms=300_000, scope="public"))
+"""What is listed is the same for everybody, until a deploy."""
 
 CLIENTS_CONVERSATION = "openai/session"
 """ChatGPT's own name for the conversation, in `_meta` of each call (https://developers.openai.com/plugins/reference): a hint, never an identity."""
 
 INCOMING = "cantilever.incoming"
 """Under this name a handler finds the request that it works for, in the ASGI scope."""
+
+ACCEPT = (b"accept", b"application/json, text/event-stream")
+"""What the SDK is told that every caller accepts. We have one form, and give it to whoever asks for others (RFC 9110 section 12.5.1)."""
+
+Listed = TypeVar("Listed")
 
 METHODS = SPEC_CLIENT_METHODS | SPEC_CLIENT_NOTIFICATION_METHODS
 """What a log line may name; another name is the caller's own words."""
@@ -70,7 +84,6 @@ class Mcp:
         self._turns = turns
         """None where there are no conversations here (MCP_CHAT)."""
         self._tools = {tool["name"]: tool for tool in tools(settings, catalogue)}
-        self._listed = [Tool.model_validate(tool) for tool in self._tools.values()]
         self._metadata = f"{settings.public_base_url}/.well-known/oauth-protected-resource/mcp"
         self._server: Server[Any] = Server(
             settings.plugin_name_for_model,
@@ -78,12 +91,18 @@ class Mcp:
             title=settings.plugin_name,
             description=description_for_people(settings, catalogue),
             instructions=instructions(settings, catalogue),
-            website_url=f"{settings.public_base_url}/support",
+            website_url=settings.website,
             icons=[Icon(src=f"{settings.public_base_url}/logo.png", mime_type="image/png")],
-            cache_hints={"tools/list": LISTS_LAST, "server/discover": LISTS_LAST},
+            cache_hints=LISTS_LAST,
             get_tool_input_schema=lambda name: self._tools[name]["inputSchema"] if name in self._tools else None,
-            on_list_tools=self._list,
+            on_list_tools=_always(ListToolsResult(tools=[Tool.model_validate(tool) for tool in self._tools.values()])),
             on_call_tool=self._call,
+            # Many clients ask for these wherever they connect; an empty list tells them more than an error.
+            on_list_resources=_always(ListResourcesResult(resources=[])),
+            on_list_resource_templates=_always(ListResourceTemplatesResult(resource_templates=[])),
+            on_read_resource=_nothing,
+            on_list_prompts=_always(ListPromptsResult(prompts=[])),
+            on_get_prompt=_nothing,
         )
         self._server.middleware.append(self._around)
 
@@ -109,16 +128,19 @@ class Mcp:
     async def serve(self, incoming: Incoming) -> Response:
         """POST /mcp: one message of the protocol."""
         identified(self._settings, incoming.request.headers.get("authorization"))
+        message = strict_json.loads(await incoming.body())
+        _refuse_envelope(message)
         # Spelled anew, so that the SDK's reader cannot understand the caller's bytes in another way than ours.
-        exchange = _Exchange(json.dumps(strict_json.loads(await incoming.body())).encode(), incoming.request.receive)
+        exchange = _Exchange(json.dumps(message).encode(), incoming.request.receive)
+        # RFC 9110 section 5.5: white space around a value is none of it. httptools leaves what stands behind.
+        trimmed = [(name, value.strip(b" \t")) for name, value in incoming.request.scope["headers"] if name != b"accept"]
         # A manager is made anew for each request: what it would keep is a task group, and nothing outlives the request that way.
         manager = StreamableHTTPSessionManager(self._server, json_response=True, stateless=True)
         async with manager.run():
-            await manager.handle_request({**incoming.request.scope, INCOMING: incoming}, exchange.receive, exchange.send)
+            await manager.handle_request(
+                {**incoming.request.scope, "headers": [*trimmed, ACCEPT], INCOMING: incoming}, exchange.receive, exchange.send
+            )
         return exchange.response()
-
-    async def _list(self, _context: ServerRequestContext[Any], _params: PaginatedRequestParams | None) -> ListToolsResult:
-        return ListToolsResult(tools=self._listed)
 
     async def _call(self, context: ServerRequestContext[Any], params: CallToolRequestParams) -> CallToolResult:
         if params.name not in self._tools:
@@ -187,6 +209,33 @@ class _Exchange:
         response = Response(b"".join(part["body"] for part in parts), start["status"])
         response.raw_headers = [*start["headers"], (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
         return response
+
+
+def _refuse_envelope(message: object) -> None:
+    """Refuse what is not one request or notification; the SDK would do so in its validator's words, or answer nothing to a broken id.
+
+    Raises:
+        Invalid: it is a batch, a response, or no message at all.
+    """
+    kind = JSONRPCRequest if isinstance(message, dict) and "id" in message else JSONRPCNotification
+    try:
+        kind.model_validate(message)
+    except ValidationError as error:
+        raise Invalid("Send one request or notification of JSON-RPC 2.0.") from error
+
+
+def _always(result: Listed) -> Callable[[ServerRequestContext[Any], PaginatedRequestParams | None], Awaitable[Listed]]:
+    """A handler that knows one answer."""
+
+    async def listed(_context: ServerRequestContext[Any], _params: PaginatedRequestParams | None) -> Listed:
+        return result
+
+    return listed
+
+
+async def _nothing(_context: ServerRequestContext[Any], params: ReadResourceRequestParams | GetPromptRequestParams) -> NoReturn:
+    """Refuse as https://modelcontextprotocol.io/specification/2026-07-28/server/resources#error-handling says, and so with prompts."""
+    raise MCPError(INVALID_PARAMS, "There are no resources and no prompts here.", params.model_dump(mode="json", include={"uri", "name"}))
 
 
 def _incoming(context: ServerRequestContext[Any]) -> Incoming:

@@ -127,28 +127,29 @@ def started(target: str = "plugin", *, source: Path = ROOT, **environment: str) 
     `environment` is all that it sees besides PATH: started(OPENAI_MODEL="emulator?fail=500"), started(**on_firestore(address)). To
     start a second process on the same conversations: started(STORE=world.environ["STORE"]).
     """
-    with tempfile.TemporaryDirectory() as folder, start_blocking_portal("asyncio") as portal:
-        port = free_port()
-        with (
-            httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as http,
-            _emulated(portal, model_emulator.application(), asked := []) as model,
-            _emulated(portal, weather_emulator.application(), looked_up := []) as weather,
-        ):
-            world = World({}, Path(folder), source, target, port, http, asked, looked_up)
-            world.environ |= {
-                "PATH": os.environ["PATH"],
-                "FUNCTION_USE_ASGI": "true",
-                "STORE": f"sqlite:{world.folder / 'cantilever.db'}",
-                "OPENAI_BASE_URL": f"{model}/v1",
-                "OPENAI_MODEL": "emulator",
-                "OPEN_METEO_GEOCODING_URL": f"{weather}/v1",
-                "OPEN_METEO_FORECAST_URL": f"{weather}/v1",
-                "PUBLIC_BASE_URL": world.url,
-            } | environment
-            try:
-                yield world.start()
-            finally:
-                world.stop()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        start_blocking_portal("asyncio") as portal,
+        _emulated(portal, model_emulator.application(), asked := []) as model,
+        _emulated(portal, weather_emulator.application(), looked_up := []) as weather,
+        # Only now, or an emulator may get this very port, and answer for the product.
+        httpx.Client(base_url=f"http://127.0.0.1:{(port := free_port())}", trust_env=False, timeout=60) as http,
+    ):
+        world = World({}, Path(folder), source, target, port, http, asked, looked_up)
+        world.environ |= {
+            "PATH": os.environ["PATH"],
+            "FUNCTION_USE_ASGI": "true",
+            "STORE": f"sqlite:{world.folder / 'cantilever.db'}",
+            "OPENAI_BASE_URL": f"{model}/v1",
+            "OPENAI_MODEL": "emulator",
+            "OPEN_METEO_GEOCODING_URL": f"{weather}/v1",
+            "OPEN_METEO_FORECAST_URL": f"{weather}/v1",
+            "PUBLIC_BASE_URL": world.url,
+        } | environment
+        try:
+            yield world.start()
+        finally:
+            world.stop()
 
 
 def on_firestore(address: str) -> dict[str, str]:

@@ -83,15 +83,18 @@ def nothing() -> Response:
 
 def failure(error: CantileverError) -> Response:
     """A fault of the REST interface: {"error": {"code", "message", "retryable"}}."""
-    return _refusal(error, error.told())
+    return _refusal(error, status_of(error), error.told())
 
 
 def rpc_failure(error: CantileverError) -> Response:
-    """A fault of a request that never became a call, as MCP's callers expect it: a JSON-RPC error without an id."""
-    status = status_of(error)
+    """A fault of a request that never became a call, as MCP's callers expect it: a JSON-RPC error without an id.
+
+    They know 400 for every message that is none, and tell the reasons apart by JSON-RPC's codes.
+    """
+    status = 400 if isinstance(error, errors.Invalid) else status_of(error)
     code = PARSE_ERROR if isinstance(error, errors.Malformed) else INVALID_REQUEST if status < 500 else INTERNAL_ERROR
     told = {"code": code, "message": error.message, "data": {"code": error.code, "retryable": error.retryable}}
-    return _refusal(error, {"jsonrpc": "2.0", "id": None, "error": told})
+    return _refusal(error, status, {"jsonrpc": "2.0", "id": None, "error": told})
 
 
 def status_of(error: CantileverError) -> int:
@@ -109,8 +112,7 @@ def challenge(error: errors.Unauthenticated, resource_metadata: str) -> str:
     return f'Bearer resource_metadata="{resource_metadata}", error="insufficient_scope", error_description="{described}"{scope}'
 
 
-def _refusal(error: CantileverError, told: Mapping[str, Any]) -> Response:
-    status = status_of(error)
+def _refusal(error: CantileverError, status: int, told: Mapping[str, Any]) -> Response:
     response = json_text(json.dumps(told, ensure_ascii=False), status)
     if isinstance(error, MethodNotAllowed):
         response.headers["Allow"] = ", ".join(error.allowed)
