@@ -1,9 +1,7 @@
 """Programs that others wrote read what Cantilever publishes, and call it. What runs on Node skips where there is none."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,11 +9,9 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from tests.programs import CLIENTS, node, package, run
 from tests.published import FOLDER
 from tests.world import World
-
-TESTS = FOLDER.parent
-CLIENTS = Path(__file__).parent / "clients"
 
 
 @pytest.fixture(params=["agreed", "local"])
@@ -26,38 +22,6 @@ def document(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Pa
     file = tmp_path / "openapi.json"
     file.write_text(world.http.get("/openapi.json").text, "utf-8")
     return file
-
-
-def run(folder: Path, *command: str | Path) -> str:
-    """What a program prints; it must succeed. It sees no proxy and no configuration of this machine."""
-    quiet = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
-    ended = subprocess.run(
-        command,
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), **quiet},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
-
-
-def node() -> str:
-    """Node's program, where it and our packages are installed."""
-    found = shutil.which("node")
-    if not found:
-        pytest.skip("Node is not installed")
-    if not (TESTS / "node_modules").exists():
-        pytest.skip("the packages of tests/package.json are not installed: make test does that")
-    return found
-
-
-def package(program: str) -> tuple[str, Path]:
-    """The command of an npm package."""
-    return node(), TESTS / "node_modules" / ".bin" / program
 
 
 def test_langchain_reads_manifest_and_document(world: World, tmp_path: Path) -> None:  # A1, A2

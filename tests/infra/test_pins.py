@@ -28,3 +28,12 @@ def test_the_lock_file_knows_each_package_by_its_hash_and_names_no_registry():
     assert packages
     assert all(package["integrity"].startswith("sha512-") for package in packages)
     assert not [package for package in packages if "resolved" in package]
+
+
+def test_every_npm_package_that_is_asked_for_has_one_version():
+    asked = json.loads((ROOT / "tests/package.json").read_text())
+
+    versions = [version for kind in ("devDependencies", "optionalDependencies") for version in asked[kind].values()]
+
+    assert versions
+    assert [version for version in versions if not re.fullmatch(r"\d+\.\d+\.\d+(-[\w.]+)?", version)] == []
