@@ -1,16 +1,18 @@
 # Needs make and Python 3.11 or newer; `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz check load bench reliability open-meteo
+.PHONY: help run test package fuzz check load bench reliability open-meteo
 .DELETE_ON_ERROR:
 
 PIP := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check
 USERS ?= 100
+FOLDER ?= dist
 PAIRS ?= 1000
 
 help:
 	@echo 'make run [PORT=8080] [STORE=firestore]  the backend on localhost, with emulators of what lies outside'
 	@echo 'make test                               all tests'
+	@echo 'make package [FOLDER=dist]              the plugin package for ChatGPT and Codex, and the form for its review'
 	@echo 'make fuzz [CASES=2000] [SEED=1]         the product against its own OpenAPI document, by schemathesis'
 	@echo 'make check                              lint, format, types'
 	@echo 'make load [USERS=100]                   the load test'
@@ -24,6 +26,9 @@ run: .venv/.runtime
 
 test: .venv/.tests tests/node_modules/.installed
 	@.venv/bin/python -m pytest -q $(PYTEST)
+
+package: .venv/.runtime
+	@.venv/bin/python -m infra.plugin_package '$(FOLDER)'
 
 # CASES and SEED reach the test as environment variables, too.
 fuzz: .venv/.tests

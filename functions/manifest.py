@@ -82,6 +82,7 @@ def edge(settings: Settings, catalogue: Catalogue) -> Edge:
         {path: {"GET": serve} for path in ROUTES["manifest"]},
         budget_seconds=settings.chat_budget_seconds,
         project=settings.google_cloud_project,
+        names=settings.names,
         pages=Pages(CHATGPT, methods="GET, HEAD, OPTIONS", headers="*"),
     )
 
@@ -117,8 +118,7 @@ def _page(path: str, settings: Settings, catalogue: Catalogue) -> Document:
 
 def _reached(capability: Capability, settings: Settings) -> str:
     """The hosts that a capability asks, which are recipients of what it is asked."""
-    apis = (api for operation in capability.operations for api in operation.apis)
-    hosts = sorted({urlsplit(settings.api_urls.get(api.name, api.base_url)).hostname or "" for api in apis})
+    hosts = settings.hosts(api for operation in capability.operations for api in operation.apis)
     return f" (asks {html.escape(', '.join(hosts))})" if hosts else ""
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from functions.core.capability import Api, Published, Web, operation
+from functions.core.capability import Api, Example, Published, Web, operation
 from functions.core.errors import NotFound, Upstream
 
 CREDIT = "Weather data by Open-Meteo.com (CC BY 4.0)"
@@ -73,7 +73,7 @@ class Forecast(Published):
     source: str = CREDIT
 
 
-@operation(apis=[GEOCODING, FORECAST], scopes=[], read_only=True, open_world=False)
+@operation(apis=[GEOCODING, FORECAST], scopes=[], read_only=True, open_world=False, title="Forecast the weather")
 async def get_weather_forecast(
     web: Web,
     place: Annotated[str, Field(min_length=1, max_length=100, description="City or other place, in any language: Paris, 北京.")],
@@ -121,3 +121,51 @@ def _forecast(where: Any, forecast: Any) -> Forecast:
         )
     except (LookupError, TypeError, ValueError) as error:
         raise Upstream("Open-Meteo answered in a form that we do not know.") from error
+
+
+EXAMPLES = (
+    Example(
+        "What will the weather be in Paris over the next three days?",
+        "Three days for Paris, France, today first: for each its date, the weather in words, the lowest and the highest temperature and the "
+        "chance of precipitation. Open-Meteo is credited.",
+        get_weather_forecast,
+        {"place": "Paris", "days": 3},
+    ),
+    Example(
+        "北京明天天气怎么样？",
+        "An answer in Chinese about Beijing and tomorrow's date there: the weather in words, the lowest and the highest temperature.",
+        get_weather_forecast,
+        {"place": "北京", "days": 2},
+    ),
+    Example(
+        "Should I take an umbrella to London tomorrow?",
+        "A yes or a no that rests on tomorrow's chance of precipitation in London, England, which the answer gives in percent.",
+        get_weather_forecast,
+        {"place": "London", "days": 2},
+    ),
+    Example(
+        "How warm will New York get this week, in Fahrenheit?",
+        "Seven days for New York, today there first, each with its highest temperature; the values, given in °C, are converted to °F.",
+        get_weather_forecast,
+        {"place": "New York", "days": 7},
+    ),
+    Example(
+        "Show me the forecast for Tokyo as far ahead as you can.",
+        "Sixteen days for Tokyo, Japan, today there first and in order; where a value is not forecast so far ahead, the answer says so "
+        "and invents none.",
+        get_weather_forecast,
+        {"place": "Tokyo", "days": 16},
+    ),
+    Example(
+        "What was the weather in Berlin on 1 July 2019?",
+        "No tool is called: forecasts begin today, and past weather is not offered.",
+    ),
+    Example(
+        "How polluted is the air in Delhi right now?",
+        "No tool is called: air quality is not part of the forecast.",
+    ),
+    Example(
+        "Text me every morning when rain is coming.",
+        "No tool is called: nothing here sends messages or watches the weather.",
+    ),
+)

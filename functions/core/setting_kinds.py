@@ -6,6 +6,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+"""The names of this machine for itself."""
+
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
 
 def _url(value: str) -> str:
     parts = urlsplit(value)
@@ -18,9 +23,11 @@ def _url(value: str) -> str:
 
 
 def _origin(value: str) -> str:
+    """The origin as browsers spell it (RFC 6454 §6.2): in small letters, without the port that follows from the scheme."""
     if urlsplit(value).path.strip("/"):
         raise ValueError("must be an origin, without a path: /.well-known lies at its root")
-    return _url(value)
+    parts = urlsplit(_url(value).lower())
+    return f"{parts.scheme}://{parts.netloc.removesuffix(DEFAULT_PORTS[parts.scheme])}"
 
 
 def _switch(value: object) -> object:

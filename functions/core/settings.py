@@ -1,6 +1,6 @@
 """What a deployment may choose: environment variables, read once, every fault told at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, Valid
 
 from functions.core.capability import Api
 from functions.core.providers import COMPATIBLE, PROVIDERS, Provider
-from functions.core.setting_kinds import Category, Email, Line, Origin, Origins, Store, Switch, Url
+from functions.core.setting_kinds import LOOPBACK, Category, Email, Line, Origin, Origins, Store, Switch, Url
 
 
 class InvalidSettings(Exception):
@@ -59,6 +59,11 @@ class Settings(BaseModel):
         None,
         alias="PUBLISHER_NAME",
         description="Who operates this deployment and answers for it in the legal pages. Required where deployed.",
+    )
+    publisher_url: Annotated[Url, Field(max_length=1024)] | None = Field(
+        None,
+        alias="PUBLISHER_URL",
+        description="The publisher's own website; the plugin package needs it, https. Unset, MCP names `/support` here.",
     )
     contact_email: Email | None = Field(
         None, alias="CONTACT_EMAIL", description="Where users get help; in the manifest. Required where deployed."
@@ -133,7 +138,7 @@ class Settings(BaseModel):
     anonymous_chat: Switch | None = Field(
         None,
         alias="ANONYMOUS_CHAT",
-        description="Whether callers without a token may use `/chat` and `/tools`. Unset: `off` where deployed, `on` elsewhere.",
+        description="Whether callers without a token may use `/chat`, `/tools` and the tool `chat`. Unset: `off` where deployed, `on` elsewhere.",
     )
     mcp_chat: Switch = Field(
         False,
@@ -172,9 +177,24 @@ class Settings(BaseModel):
         return self.k_service is not None
 
     @property
+    def local(self) -> bool:
+        """Whether only this machine reaches us, so that whoever calls is the person who sits at it. Behind a tunnel that is not so."""
+        return not self.deployed and urlsplit(self.public_base_url).hostname in LOOPBACK
+
+    @property
+    def names(self) -> frozenset[str] | None:
+        """The names under which we may be called. None where deployed: there Google's front end chooses by name."""
+        return None if self.deployed else LOOPBACK | {urlsplit(self.public_base_url).hostname or ""}
+
+    @property
     def anonymous(self) -> bool:
         """Whether callers without a token are served."""
         return self.anonymous_chat if self.anonymous_chat is not None else not self.deployed
+
+    @property
+    def website(self) -> str:
+        """Where people read about the plugin."""
+        return self.publisher_url or f"{self.public_base_url}/support"
 
     @property
     def store_url(self) -> str:
@@ -192,6 +212,10 @@ class Settings(BaseModel):
             token_limit_parameter=self.openai_token_limit_parameter or found.token_limit_parameter,
             reasoning_effort=None if effort == "omit" else effort,
         )
+
+    def hosts(self, apis: Iterable[Api]) -> Sequence[str]:
+        """The hosts that stand behind these APIs, sorted; each receives what it is asked."""
+        return sorted({urlsplit(self.api_urls.get(api.name, api.base_url)).hostname or "" for api in apis})
 
     @classmethod
     def read(cls, environ: Mapping[str, str], apis: Sequence[Api] = ()) -> "Settings":
@@ -221,6 +245,8 @@ class Settings(BaseModel):
         faults = {}
         if self.openai_api_key and self.openai_api_key_secret:
             faults["OPENAI_API_KEY"] = "set it or OPENAI_API_KEY_SECRET, not both"
+        if self.mcp_chat and not self.anonymous:
+            faults["MCP_CHAT"] = "needs ANONYMOUS_CHAT=on: there is no sign-in yet, so nobody could call the tool"
         if not self.deployed:
             return faults
         if not self.public_base_url.startswith("https://"):
@@ -230,8 +256,6 @@ class Settings(BaseModel):
             faults["OPENAI_BASE_URL"] = "no key or token may travel over http"
         named = {"PUBLISHER_NAME": self.publisher_name, "CONTACT_EMAIL": self.contact_email, "PRIVACY_EMAIL": self.privacy_email}
         faults |= {name: "required where deployed; the published pages name it" for name, value in named.items() if not value}
-        if self.mcp_chat and not self.anonymous:
-            faults["MCP_CHAT"] = "needs ANONYMOUS_CHAT=on where deployed: there is no sign-in yet, so nobody could call it"
         if self.store_url != "firestore":
             faults["STORE"] = "a deployed function's disk is its memory and dies with it; use firestore"
         if self.firestore_emulator_host:

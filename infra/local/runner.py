@@ -17,6 +17,7 @@ import aiohttp
 from functions.capabilities import CATALOGUE
 from functions.capabilities.weather import FORECAST, GEOCODING
 from functions.core.settings import InvalidSettings, Settings
+from infra.environment import FILE, Unreadable, environment
 from infra.local import firestore_emulator
 from infra.local.children import Child, Died
 from infra.local.serving import LOOPBACK
@@ -47,32 +48,15 @@ def main() -> int:
         prog="python -m infra.local", description="Cantilever on this machine, with emulators of what lies outside."
     )
     parser.add_argument("--port", help="where it answers on localhost; default: the variable PORT, else 8080")
-    parser.add_argument("--env-file", type=Path, default=ROOT / ".env", help="lines of NAME=value, under the environment; default: .env")
+    parser.add_argument("--env-file", type=Path, default=FILE, help="lines of NAME=value, under the environment; default: .env")
     given = parser.parse_args()
     try:
         environ = environment(given.env_file, os.environ)
         asyncio.run(_World(environ, _store(environ)).run(_port(given.port or environ.get("PORT") or DEFAULT_PORT)))
-    except (Impossible, InvalidSettings, Died) as reason:
+    except (Impossible, Unreadable, InvalidSettings, Died) as reason:
         print(f"\n{reason}", file=sys.stderr)
         return 1
     return 0
-
-
-def environment(file: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """`environ` over the KEY=VALUE lines of `file`; an empty variable counts as unset, as it does for the product.
-
-    Raises:
-        Impossible: a line is something else.
-    """
-    values = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines() if file.exists() else [], start=1):
-        name, equals, value = line.strip().removeprefix("export ").partition("=")
-        if not name or name.startswith("#"):
-            continue
-        if not equals or not name.strip().isidentifier():
-            raise Impossible(f"{file.name}, line {number}: expected NAME=value")
-        values[name.strip()] = _unquoted(value.strip())
-    return {name: value for name, value in {**values, **environ}.items() if value}
 
 
 def _store(environ: Mapping[str, str]) -> str:
@@ -245,7 +229,3 @@ def _free_port() -> int:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _unquoted(value: str) -> str:
-    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value

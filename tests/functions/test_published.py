@@ -17,7 +17,7 @@ import pytest
 
 from functions.routes import ROUTES
 from tests.emulators import free_port
-from tests.published import CONFIGURATION, FILES, FOLDER
+from tests.published import CONFIGURATION, FILES, FOLDER, derived
 from tests.world import World, command, started
 
 CHALLENGE = "oac_7Rk-3.~!=vQ"
@@ -100,14 +100,31 @@ def within(value: Any, name: str) -> Iterator[Any]:
             yield from within(child, name)
 
 
+def difference(name: str, published: str) -> str:
+    """What was agreed under `name`, against what is published now; empty where they agree."""
+    agreed = (FOLDER / name).read_text("utf-8").splitlines()
+    lines = "\n".join(difflib.unified_diff(agreed, published.splitlines(), f"tests/published/{name}", "as published", lineterm=""))
+    return lines and f"If this is wanted, run `python -m tests.published` and say why in the commit.\n{lines}"
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_what_is_published_is_what_was_agreed(published: World, name: str) -> None:
-    agreed = (FOLDER / name).read_text("utf-8").splitlines()
+    served = published.http.get(FILES[name]).text
 
-    served = published.http.get(FILES[name]).text.splitlines()
+    assert not difference(name, served)
 
-    difference = "\n".join(difflib.unified_diff(agreed, served, f"tests/published/{name}", "as served", lineterm=""))
-    assert not difference, f"If this is wanted, run `python -m tests.published` and say why in the commit.\n{difference}"
+
+@pytest.mark.parametrize("name", derived())
+def test_what_is_derived_is_what_was_agreed(name: str) -> None:
+    text = derived()[name]
+
+    assert not difference(name, text)
+
+
+def test_nothing_is_agreed_that_nobody_publishes() -> None:
+    agreed = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc"}}
+
+    assert agreed == {*FILES, *derived()}
 
 
 def test_the_manifest_is_json_at_its_well_known_place(published: World) -> None:  # A1

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra.local.runner import Impossible, environment
+from infra.environment import Unreadable, environment
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 60
@@ -235,7 +235,7 @@ def test_a_line_of_the_file_that_makes_no_sense_is_told_by_number_and_not_quoted
     file = tmp_path / ".env"
     file.write_text("A=1\nsk-a-key-pasted-alone\n", encoding="utf-8")
 
-    with pytest.raises(Impossible) as told:
+    with pytest.raises(Unreadable) as told:
         environment(file, {})
 
     assert str(told.value) == ".env, line 2: expected NAME=value"

@@ -3,8 +3,15 @@
 `python -m tests.published` writes them anew from a running product; `git diff tests/published` then shows what a change publishes.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+
+from functions.capabilities import CATALOGUE
+from functions.core.mcp_tools import tools
+from functions.core.plugin_package import LOGO, package
+from functions.core.settings import Settings
+from infra.plugin_package import LOGO as ASSET
 
 FOLDER = Path(__file__).parent
 
@@ -14,6 +21,7 @@ CONFIGURATION: Mapping[str, str] = {
     "ANONYMOUS_CHAT": "on",
     "PUBLIC_BASE_URL": "https://plugin.example.com",
     "PUBLISHER_NAME": "Example, Inc.",
+    "PUBLISHER_URL": "https://www.example.com",
     "CONTACT_EMAIL": "help@example.com",
     "PRIVACY_EMAIL": "privacy@example.com",
 }
@@ -24,3 +32,11 @@ FILES: Mapping[str, str] = {
     "openapi.json": "/openapi.json",
 }
 """Name in this folder -> path at which it is served."""
+
+
+def derived() -> Mapping[str, str]:
+    """Name in this folder -> text, of what is published elsewhere: the MCP tools, and the plugin package without its logo."""
+    settings = Settings.read(CONFIGURATION, CATALOGUE.apis)
+    listed = json.dumps(tools(settings, CATALOGUE), ensure_ascii=False, indent=1)
+    packed = package(settings, CATALOGUE, ASSET.read_bytes())
+    return {"mcp-tools.json": listed + "\n"} | {f"package/{path}": content.decode() for path, content in packed.items() if path != LOGO}

@@ -1,8 +1,13 @@
 """Write the agreed documents anew."""
 
-from tests.published import CONFIGURATION, FILES, FOLDER
+import shutil
+
+from tests.published import CONFIGURATION, FILES, FOLDER, derived
 from tests.world import started
 
 with started("manifest", **CONFIGURATION) as world:
-    for name, path in FILES.items():
-        (FOLDER / name).write_text(world.http.get(path).raise_for_status().text + "\n", "utf-8")
+    served = {name: world.http.get(path).raise_for_status().text + "\n" for name, path in FILES.items()}
+shutil.rmtree(FOLDER / "package", ignore_errors=True)  # A file that is no longer written goes, too.
+for name, text in {**served, **derived()}.items():
+    (FOLDER / name).parent.mkdir(parents=True, exist_ok=True)
+    (FOLDER / name).write_text(text, "utf-8")
