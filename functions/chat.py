@@ -17,7 +17,7 @@ from functions.core.rest import ChatAnswer, ChatRequest, PageRequest, Transcript
 from functions.core.settings import Settings
 from functions.core.turn import Done, OutOfTime, Turns
 
-CLIENTS_CONVERSATION = "openai-conversation-id"
+CONVERSATION_HEADER = "openai-conversation-id"
 """ChatGPT's own name for the conversation, in each call of an Action (wire.md 1.6): a hint, never an identity."""
 
 
@@ -41,17 +41,18 @@ class Chat:
             },
             budget_seconds=self._settings.chat_budget_seconds,
             project=self._settings.google_cloud_project,
+            names=self._settings.names,
         )
 
     async def ask(self, incoming: Incoming) -> Response:
         """POST /chat: one turn."""
         caller = self._admitted(incoming)
         asked = strict_json.read(ChatRequest, await incoming.body())
-        hint = incoming.request.headers.get(CLIENTS_CONVERSATION)
+        hint = incoming.request.headers.get(CONVERSATION_HEADER)
         question = caller.question(asked.query, asked.session_id, hint, wiring.new_secret)
         match await self._turns.run(question, incoming.deadline):
             case Done(turn):
-                incoming.notes |= {"operations": len(turn.operations), **turn.usage.model_dump()}
+                incoming.notes |= turn.spent
                 return answer(ChatAnswer.of(question.session_id, turn))
             case OutOfTime(error):
                 raise error

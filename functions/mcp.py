@@ -6,9 +6,8 @@ between requests: each is served by a session manager of its own, so that any pr
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar, get_args
-from urllib.parse import urlsplit
 
 import functions_framework.aio
 from mcp.server.caching import CacheableMethod, CacheHint
@@ -17,7 +16,9 @@ from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
+    HEADER_MISMATCH,
     INVALID_PARAMS,
+    PROTOCOL_VERSION_META_KEY,
     CallToolRequestParams,
     CallToolResult,
     GetPromptRequestParams,
@@ -37,34 +38,43 @@ from mcp_types.methods import SPEC_CLIENT_METHODS, SPEC_CLIENT_NOTIFICATION_METH
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message, Receive
 
 from functions import wiring
-from functions.adapters.http import CHATGPT, Edge, Incoming, Pages, challenge, rpc_failure
+from functions.adapters.http import CHATGPT, Edge, Exchange, Incoming, Pages, challenge, rpc_failure
 from functions.capabilities import CATALOGUE
 from functions.core import strict_json
 from functions.core.ai_plugin import description_for_people
 from functions.core.asking import Toolbox
 from functions.core.caller import admitted, identified
 from functions.core.capability import CHAT, Catalogue
-from functions.core.errors import CantileverError, Invalid, Unauthenticated
+from functions.core.errors import CantileverError, Invalid, Malformed, Unauthenticated
 from functions.core.mcp_tools import MAX_TOOL_RESULT, ChatResult, instructions, tools
 from functions.core.rest import ChatRequest
 from functions.core.settings import Settings
 from functions.core.turn import Done, OutOfTime, Turns
+from functions.core.visible import visible
 from functions.routes import ROUTES
 
 LISTS_LAST: Mapping[CacheableMethod, CacheHint] = dict.fromkeys(get_args(CacheableMethod), CacheHint(ttl_ms=300_000, scope="public"))
 """What is listed is the same for everybody, until a deploy."""
 
-CLIENTS_CONVERSATION = "openai/session"
+CONVERSATION_META = "openai/session"
 """ChatGPT's own name for the conversation, in `_meta` of each call (https://developers.openai.com/plugins/reference): a hint, never an identity."""
 
 INCOMING = "cantilever.incoming"
 """Under this name a handler finds the request that it works for, in the ASGI scope."""
 
-ACCEPT = (b"accept", b"application/json, text/event-stream")
-"""What the SDK is told that every caller accepts. We have one form, and give it to whoever asks for others (RFC 9110 section 12.5.1)."""
+MAX_MESSAGE = 128 * 1024
+"""Bytes of a message; ChatGPT sends at most 100,000 characters, and each costs the one loop that reads for everybody."""
+
+VERSION_HEADER = b"mcp-protocol-version"
+
+SETTLED = {b"accept": b"application/json, text/event-stream", b"content-type": b"application/json"}
+"""What the SDK is told of every request: the edge has read the body already, and whoever accepts another form than ours gets ours
+(RFC 9110 section 12.5.1)."""
+
+ERROR_WITHIN = 1000
+"""Bytes of an answer in which `"error":{` stands if it is one; before it come the version and an id of the caller's choice."""
 
 Listed = TypeVar("Listed")
 
@@ -114,13 +124,14 @@ class Mcp:
             {path: {"POST": self.serve} for path in ROUTES["mcp"]},
             budget_seconds=self._settings.chat_budget_seconds,
             project=self._settings.google_cloud_project,
+            names=self._settings.names,
             pages=Pages(
                 CHATGPT | {base, *self._settings.mcp_allowed_origins},
                 methods="POST, OPTIONS",
                 headers="*, Authorization",
                 exposed="WWW-Authenticate, MCP-Protocol-Version, Retry-After",
                 others_refused=True,
-                local_names=None if self._settings.deployed else frozenset({urlsplit(base).hostname or ""}),
+                loopback=not self._settings.deployed,
             ),
             failure=rpc_failure,
         )
@@ -128,18 +139,23 @@ class Mcp:
     async def serve(self, incoming: Incoming) -> Response:
         """POST /mcp: one message of the protocol."""
         identified(self._settings, incoming.request.headers.get("authorization"))
-        message = strict_json.loads(await incoming.body())
-        _refuse_envelope(message)
+        message = _message(strict_json.loads(await incoming.body(MAX_MESSAGE)))
+        incoming.notes["mcp"] = message["method"] if message["method"] in METHODS else "unknown"
+        # White space around a value is none of it (RFC 9110 section 5.5); httptools leaves what stands behind.
+        headers = [(name, value.strip(b" \t")) for name, value in incoming.request.scope["headers"] if name not in SETTLED]
+        if _contradicts(message, [value for name, value in headers if name == VERSION_HEADER]):
+            incoming.refused(HEADER_MISMATCH)
+            mismatch = Malformed("MCP-Protocol-Version is there once, and names the version that the body's _meta names.")
+            return rpc_failure(mismatch, code=HEADER_MISMATCH, request_id=message.get("id"))
+        scope = {**incoming.request.scope, "headers": [*headers, *SETTLED.items()], INCOMING: incoming}
         # Spelled anew, so that the SDK's reader cannot understand the caller's bytes in another way than ours.
-        exchange = _Exchange(json.dumps(message).encode(), incoming.request.receive)
-        # RFC 9110 section 5.5: white space around a value is none of it. httptools leaves what stands behind.
-        trimmed = [(name, value.strip(b" \t")) for name, value in incoming.request.scope["headers"] if name != b"accept"]
+        exchange = Exchange(json.dumps(message).encode(), incoming.request.receive)
         # A manager is made anew for each request: what it would keep is a task group, and nothing outlives the request that way.
         manager = StreamableHTTPSessionManager(self._server, json_response=True, stateless=True)
         async with manager.run():
-            await manager.handle_request(
-                {**incoming.request.scope, "headers": [*trimmed, ACCEPT], INCOMING: incoming}, exchange.receive, exchange.send
-            )
+            await manager.handle_request(scope, exchange.receive, exchange.send)
+        if (code := _error_code(exchange.body)) is not None:
+            incoming.refused(code)
         return exchange.response()
 
     async def _call(self, context: ServerRequestContext[Any], params: CallToolRequestParams) -> CallToolResult:
@@ -165,6 +181,7 @@ class Mcp:
             question = caller.question(asked.query, asked.session_id, _hint(params), wiring.new_secret)
             match await self._turns.run(question, incoming.deadline):
                 case Done(turn):
+                    incoming.notes |= turn.spent
                     return ChatResult.of(question.session_id, turn).model_dump_json()
                 case OutOfTime(error):
                     raise error
@@ -173,11 +190,11 @@ class Mcp:
     def _fault(self, error: CantileverError) -> CallToolResult:
         """An error that the client's model reads and acts on; where signing in would help, the client is told where."""
         meta = {"mcp/www_authenticate": [challenge(error, self._metadata)]} if isinstance(error, Unauthenticated) else None
-        return CallToolResult(content=[TextContent(text=json.dumps(error.told(), ensure_ascii=False))], is_error=True, _meta=meta)
+        text = visible(json.dumps(error.told(), ensure_ascii=False))
+        return CallToolResult(content=[TextContent(text=text)], is_error=True, _meta=meta)
 
     async def _around(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Around every message: name it in the log, and add what the SDK's models have no field for."""
-        _incoming(ctx).notes["mcp"] = ctx.method if ctx.method in METHODS else "unknown"
+        """Around every message: add what the SDK's models have no field for."""
         result = await call_next(ctx)
         if ctx.method == "tools/list" and isinstance(result, dict):
             return {
@@ -187,41 +204,36 @@ class Mcp:
         return result
 
 
-class _Exchange:
-    """One request to the SDK's ASGI application, whose body is here already, and its answer, which is kept whole."""
-
-    def __init__(self, body: bytes, receive: Receive) -> None:
-        self._arriving: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-        self._receive = receive
-        self._sent: list[Message] = []
-
-    async def receive(self) -> Message:
-        """The body, then whatever else the caller does."""
-        return self._arriving.pop() if self._arriving else await self._receive()
-
-    async def send(self, message: Message) -> None:
-        """Keep a part of the answer."""
-        self._sent.append(message)
-
-    def response(self) -> Response:
-        """The answer, not to be cached: it is one caller's."""
-        start, *parts = self._sent
-        response = Response(b"".join(part["body"] for part in parts), start["status"])
-        response.raw_headers = [*start["headers"], (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
-        return response
+def _error_code(body: bytes) -> int | None:
+    """JSON-RPC's code, where the answer is an error."""
+    error = json.loads(body).get("error", {}) if b'"error":{' in body[:ERROR_WITHIN] else {}
+    code: int | None = error.get("code")
+    return code
 
 
-def _refuse_envelope(message: object) -> None:
-    """Refuse what is not one request or notification; the SDK would do so in its validator's words, or answer nothing to a broken id.
+def _message(value: Any) -> dict[str, Any]:
+    """The one request or notification that a body is; the SDK would refuse others in its validator's words, or answer nothing to a broken id.
 
     Raises:
         Invalid: it is a batch, a response, or no message at all.
     """
-    kind = JSONRPCRequest if isinstance(message, dict) and "id" in message else JSONRPCNotification
+    kind = JSONRPCRequest if isinstance(value, dict) and "id" in value else JSONRPCNotification
     try:
-        kind.model_validate(message)
+        kind.model_validate(value)
     except ValidationError as error:
         raise Invalid("Send one request or notification of JSON-RPC 2.0.") from error
+    message: dict[str, Any] = value
+    return message
+
+
+def _contradicts(message: Mapping[str, Any], versions: Sequence[bytes]) -> bool:
+    """Whether the header leaves open by which revision a request is meant: the SDK goes by the header alone, a proxy by either.
+
+    https://modelcontextprotocol.io/specification/2026-07-28/basic/transports#protocol-version-header
+    """
+    meta = (message.get("params") or {}).get("_meta")
+    told = meta.get(PROTOCOL_VERSION_META_KEY) if isinstance(meta, dict) else None
+    return len(versions) > 1 or (isinstance(told, str) and [told.encode()] != list(versions))
 
 
 def _always(result: Listed) -> Callable[[ServerRequestContext[Any], PaginatedRequestParams | None], Awaitable[Listed]]:
@@ -246,7 +258,7 @@ def _incoming(context: ServerRequestContext[Any]) -> Incoming:
 
 
 def _hint(params: CallToolRequestParams) -> str | None:
-    hint = (params.meta or {}).get(CLIENTS_CONVERSATION)
+    hint = (params.meta or {}).get(CONVERSATION_META)
     return hint if isinstance(hint, str) else None
 
 

@@ -19,7 +19,7 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
         "/chat/{session_id}",
         "/tools/{operation}",
     ),
-    # Some clients add the slash; a redirect would lose their body.
+    # Some clients add the slash; a redirect would lose their body. Nothing lies below.
     "mcp": ("/mcp", "/mcp/"),
 }
 """Function -> path templates; `{name}` stands for one segment."""

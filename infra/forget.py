@@ -9,9 +9,9 @@ import sys
 from functions import wiring
 from functions.capabilities import CATALOGUE
 from functions.core import transcript
-from functions.core.caller import ANONYMOUS
+from functions.core.caller import ANONYMOUS, LOCAL
 from functions.core.deadline import Deadline
-from functions.core.errors import CantileverError
+from functions.core.errors import CantileverError, NotFound
 from functions.core.settings import InvalidSettings
 
 SECONDS = 60.0
@@ -26,7 +26,11 @@ async def forget(session_id: str) -> None:
         StoreUnavailable, Refused: the store failed, or refuses these credentials.
     """
     documents = wiring.Services(wiring.settings(CATALOGUE.apis), CATALOGUE).documents
-    await transcript.remove(documents, ANONYMOUS, session_id, Deadline.after(SECONDS, asyncio.get_running_loop().time))
+    deadline = Deadline.after(SECONDS, asyncio.get_running_loop().time)
+    try:
+        await transcript.remove(documents, ANONYMOUS, session_id, deadline)
+    except NotFound:
+        await transcript.remove(documents, LOCAL, session_id, deadline)
 
 
 def main() -> str | None:

@@ -30,7 +30,7 @@ def settings() -> str:
 def default(field: FieldInfo) -> str:
     """A setting's default as it would be written in the environment; nothing where it has none."""
     match field.default:
-        case None:
+        case None | ():
             return ""
         case bool(on):
             return "`on`" if on else "`off`"

@@ -12,6 +12,9 @@ from functions.core.turn import Question
 ANONYMOUS = ""
 """The owner of conversations that nobody signed in for: the session token alone opens them."""
 
+LOCAL = "local"
+"""The owner of a local world's conversations, where tokens may be invented; elsewhere they open nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -44,7 +47,7 @@ def identified(settings: Settings, authorization: str | None) -> Caller:
     """
     if authorization is not None:
         raise Unauthenticated("This deployment has no sign-in, so no token is valid here; call without Authorization.")
-    return Caller(ANONYMOUS, known=not settings.deployed)
+    return Caller(LOCAL, known=True) if settings.local else Caller(ANONYMOUS, known=False)
 
 
 def admitted(settings: Settings, authorization: str | None) -> Caller:
@@ -54,7 +57,7 @@ def admitted(settings: Settings, authorization: str | None) -> Caller:
         Unauthenticated: they may not.
     """
     caller = identified(settings, authorization)
-    if caller.owner == ANONYMOUS and not settings.anonymous:
+    if caller.owner in (ANONYMOUS, LOCAL) and not settings.anonymous:
         raise Unauthenticated("This deployment does not serve anonymous callers; its owner can set ANONYMOUS_CHAT=on.")
     return caller
 

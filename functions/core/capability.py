@@ -19,7 +19,7 @@ from functions.core.errors import CantileverError, CapabilityFault
 from functions.core.model import Tool
 
 CHAT, GET_TRANSCRIPT, DELETE_CONVERSATION = RESERVED = ("chat", "get_transcript", "delete_conversation")
-"""The REST interface's own operations (core/openapi.py); no capability may publish one of these names."""
+"""Our own operations (core/openapi.py, core/mcp_tools.py); no capability may publish one of these names."""
 
 
 class Published(BaseModel):

@@ -118,6 +118,11 @@ class TranscriptTurn(BaseModel):
 class Turn(TranscriptTurn, Stored):
     """A turn as it is stored."""
 
+    @property
+    def spent(self) -> dict[str, int]:
+        """What it cost, for a log line."""
+        return {"operations": len(self.operations), **self.usage.model_dump()}
+
     @classmethod
     def read(cls, body: str) -> "Turn | None":
         """The turn in a document; None where a newer revision wrote what this one cannot read."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from functions.core.ai_plugin import description_for_people
+from functions.core.ai_plugin import description_for_models, description_for_people
 from functions.core.capability import CHAT, Catalogue, Operation, lean
 from functions.core.conversation import Turn
 from functions.core.rest import ChatRequest
@@ -27,7 +27,7 @@ NO_SIGN_IN: Json = {"type": "noauth"}
 
 
 class ChatResult(BaseModel):
-    """What the tool `chat` answers: less than ChatAnswer, because a tool's result holds no ids and figures that nobody needs (D18)."""
+    """The answer, and the token that goes on with the conversation."""  # Less than ChatAnswer: infra/decisions/0008.
 
     session_id: str = Field(description="Send it with the next question to go on with this conversation.")
     answer: str
@@ -37,8 +37,11 @@ class ChatResult(BaseModel):
 
     @classmethod
     def of(cls, session_id: str, turn: Turn) -> "ChatResult":
-        """What is told of a turn that was done."""
-        return cls.model_validate({"session_id": session_id, **turn.model_dump(include=set(cls.model_fields))})
+        """What is told of a turn that was done, cut to MAX_TOOL_RESULT; the transcript has it whole."""
+        told = cls.model_validate({"session_id": session_id, **turn.model_dump(include=set(cls.model_fields))})
+        while len(told.model_dump_json().encode()) > MAX_TOOL_RESULT:
+            told = told.model_copy(update={"answer": told.answer[: len(told.answer) * 9 // 10], "finish_reason": "length"})
+        return told
 
 
 def tools(settings: Settings, catalogue: Catalogue) -> Sequence[Json]:
@@ -56,8 +59,8 @@ def instructions(settings: Settings, catalogue: Catalogue) -> str:
     ]
     if settings.mcp_chat:
         rules.append(f"To go on with a conversation of {CHAT}, send the session_id of its last answer.")
-    told = [f"{name}: {operation.description}" for name, operation in catalogue.operations.items()]
-    return "\n".join([f"{settings.plugin_name}. {description_for_people(settings, catalogue)}", " ".join(rules), *told])
+    about = f"{settings.plugin_name}. {description_for_people(settings, catalogue)}"
+    return "\n".join([about, " ".join(rules), description_for_models(settings, catalogue)])
 
 
 def _tool(operation: Operation) -> Json:

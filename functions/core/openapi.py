@@ -27,8 +27,8 @@ def openapi(settings: Settings, catalogue: Catalogue, faults: Mapping[str, str])
         CapabilityFault: two models have one name.
     """
     operations = catalogue.operations.values()
-    # An anonymous session token may not stand in a URL where deployed (functions/chat.py): nobody could call these there.
-    by_token = not settings.deployed
+    # An anonymous session token may not stand in a URL (functions/chat.py): outside a local world nobody could call these.
+    by_token = settings.local
     schemas, names = _schemas(operations, (ChatAnswer, Transcript, ErrorAnswer) if by_token else (ChatAnswer, ErrorAnswer))
     refused = {status: {"description": meaning, "content": _content(names[ErrorAnswer])} for status, meaning in faults.items()}
     return {

@@ -113,11 +113,14 @@ async def test_a_resolver_that_sleeps_does_not_hold_the_request(outgoing: Outgoi
             super().submit(sleep, 1.0)
             return super().submit(call, *args, **kwargs)
 
-    asyncio.get_running_loop().set_default_executor(Sleepy(max_workers=1))  # Where asyncio resolves names.
-    deadline = soon(0.3)
+    loop, deadline = asyncio.get_running_loop(), soon(0.3)
+    loop.set_default_executor(Sleepy(max_workers=1))  # Where asyncio resolves names.
 
-    with pytest.raises(DeadlinePassed):
-        await outgoing.send(request("http://localhost:1/"), served, deadline)
+    try:
+        with pytest.raises(DeadlinePassed):
+            await outgoing.send(request("http://localhost:1/"), served, deadline)
+    finally:
+        loop.set_default_executor(ThreadPoolExecutor())  # The loop is one for all tests.
 
     assert deadline.clock() - deadline.at <= 0.3
 

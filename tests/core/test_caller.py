@@ -9,7 +9,7 @@ from functions.core.conversation import conversation_key
 from functions.core.errors import Unauthenticated
 from functions.core.settings import Settings
 from functions.core.turn import Question
-from tests.functions.test_anonymous import DEPLOYED
+from tests.deployed import DEPLOYED
 
 ALICE, BOB = Caller("alice", known=True), Caller("bob", known=True)
 STRANGER = Caller("", known=False)

@@ -28,6 +28,37 @@ def test_where_google_runs_us_the_production_rules_hold() -> None:
     assert (settings.deployed, settings.anonymous, settings.store_url) == (True, False, "firestore")
 
 
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://Plugin.Example.com", "https://plugin.example.com"),
+        ("https://plugin.example.com:443/", "https://plugin.example.com"),
+        ("http://LOCALHOST:80", "http://localhost"),
+        ("https://plugin.example.com:8443", "https://plugin.example.com:8443"),
+    ],
+)
+def test_an_origin_is_spelled_as_browsers_spell_it(given: str, origin: str) -> None:
+    settings = Settings.read({"PUBLIC_BASE_URL": given, "MCP_ALLOWED_ORIGINS": f"{given}, {given}"})
+
+    assert (settings.public_base_url, settings.mcp_allowed_origins) == (origin, (origin, origin))
+
+
+@pytest.mark.parametrize(
+    ("environ", "local", "names"),
+    [
+        ({}, True, {"localhost", "127.0.0.1", "::1"}),
+        ({"PUBLIC_BASE_URL": "http://127.0.0.1:9000"}, True, {"localhost", "127.0.0.1", "::1"}),
+        ({"PUBLIC_BASE_URL": "https://tunnel.example"}, False, {"localhost", "127.0.0.1", "::1", "tunnel.example"}),
+        (DEPLOYED, False, None),
+    ],
+    ids=["default", "loopback", "tunnel", "deployed"],
+)
+def test_a_world_is_local_while_only_this_machine_reaches_it(environ: dict[str, str], local: bool, names: set[str] | None) -> None:
+    settings = Settings.read(environ)
+
+    assert (settings.local, settings.names) == (local, names)
+
+
 def test_every_fault_is_told_at_once() -> None:
     environ = {
         "K_SERVICE": "x",

@@ -4,37 +4,17 @@ import math
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.routing import Route
 
 from functions import wiring
-from functions.adapters.sqlite import SqliteDocuments
-from functions.capabilities import CATALOGUE
 from functions.chat import Chat
-from functions.core.asking import Toolbox, standing_instructions
-from functions.core.conversation import Limits
-from functions.core.model import Reply, Usage, User
-from functions.core.settings import Settings
-from functions.core.turn import Turns
-from tests.fakes import CannedWeb, Meddling, ScriptedModel
+from functions.core.model import User
+from tests import deployed
+from tests.deployed import DEPLOYED, RANDOM, Opened
 from tests.world import World, started
-
-DEPLOYED = {
-    "K_SERVICE": "chat",
-    "STORE": "firestore",
-    "PUBLIC_BASE_URL": "https://cantilever.example",
-    "PUBLISHER_NAME": "Example",
-    "CONTACT_EMAIL": "help@cantilever.example",
-    "PRIVACY_EMAIL": "privacy@cantilever.example",
-}
-RANDOM = "AAAAAAAAAAAAAAAAAAAAAA"
-"""A session token that nobody minted."""
 
 CALLS = [
     ("POST", "/chat", {"query": "hello"}),
@@ -54,29 +34,12 @@ def closed() -> Iterator[World]:
         yield world
 
 
-@dataclass
-class Opened:
-    """The chat function with a deployment's settings and ANONYMOUS_CHAT=on, over services of the test.
-
-    In this process, because no setting lets a deployed one keep its conversations in an emulator or a file.
-    """
-
-    http: httpx.AsyncClient
-    documents: Meddling
-    model: ScriptedModel
-
-
 @pytest.fixture
 async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
-    store = SqliteDocuments(tmp_path / "documents.db")
-    documents, model = Meddling(store), ScriptedModel(*(Reply(f"Answer {number}.", "stop", usage=Usage(1, 1)) for number in range(5)))
-    toolbox = Toolbox(CATALOGUE.operations, lambda operation, deadline: CannedWeb({}))
-    turns = Turns(documents, model, toolbox, Limits(40, 8000, timedelta(hours=1)), standing_instructions, wiring.new_secret)
-    edge = Chat(Settings.read(DEPLOYED | {"ANONYMOUS_CHAT": "on"}, CATALOGUE.apis), documents, turns, toolbox).edge()
-    application = Starlette(routes=[Route("/{path:path}", edge.__call__, methods=["GET", "POST", "DELETE"])])
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="https://cantilever.example") as client:
-        yield Opened(client, documents, model)
-    await store.close()
+    async with deployed.opened(
+        tmp_path, lambda settings, turns, toolbox: {"/{path:path}": Chat(settings, turns.documents, turns, toolbox).edge()}
+    ) as found:
+        yield found
 
 
 def seen(answer: httpx.Response) -> tuple[int, list[tuple[str, str]], bytes]:

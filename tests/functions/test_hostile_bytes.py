@@ -22,7 +22,7 @@ ENDPOINTS = ("/chat", "/tools/get_weather_forecast")
 
 JSON = {"Content-Type": "application/json"}
 GOOD = b'{"query": "hello"}'
-HEAD = b"POST /chat HTTP/1.1\r\nHost: cantilever\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 CHUNK = bytes(64 * 1024)
 FLOOD = 300 * 1024 * 1024
@@ -77,7 +77,7 @@ def milliseconds(world: World, times: int = 40) -> float:
     taken = []
     for _ in range(times):
         began = time.perf_counter()
-        assert sent_raw(world, b"GET /openapi.json HTTP/1.1\r\nHost: cantilever\r\nConnection: close\r\n\r\n")[0] == 200
+        assert sent_raw(world, b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")[0] == 200
         taken.append((time.perf_counter() - began) * 1000)
     return statistics.median(taken)
 
@@ -213,7 +213,7 @@ def framed(headers: bytes, body: bytes = GOOD) -> bytes:
 
 REFUSED_BY_US = {
     "two hosts": framed(b"Host: other\r\n" + LENGTH),
-    "no host": framed(LENGTH).replace(b"Host: cantilever\r\n", b""),
+    "no host": framed(LENGTH).replace(b"Host: localhost\r\n", b""),
     "a coding that we do not speak": framed(b"Transfer-Encoding: gzip, chunked\r\n", IN_CHUNKS),
 }
 """What the parser lets pass, and the edge does not."""
@@ -244,8 +244,8 @@ REFUSED_BY_THE_PARSER = {
     "a chunk beyond 64 bits": framed(CHUNKED, b"f" * 18 + b"\r\n" + GOOD),
     "an unknown method": framed(LENGTH).replace(b"POST", b"BREW", 1),
     "CONNECT": b"CONNECT other:443 HTTP/1.1\r\nHost: other:443\r\n\r\n",
-    "a path that is not ASCII": b"GET /chat/\xff HTTP/1.1\r\nHost: cantilever\r\n\r\n",
-    "a path of 100,000 characters": b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: cantilever\r\n\r\n",
+    "a path that is not ASCII": b"GET /chat/\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a path of 100,000 characters": b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "HTTP/1.2": framed(LENGTH).replace(b"HTTP/1.1", b"HTTP/1.2"),
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
@@ -257,7 +257,7 @@ ACCEPTED = {
     "in chunks": framed(CHUNKED, IN_CHUNKS),
     "with a trailer": framed(CHUNKED, IN_CHUNKS.replace(b"0\r\n", b"0\r\nX-Trailer: 1\r\n")),
     "an absolute address": framed(LENGTH).replace(b"/chat", b"http://elsewhere.test/chat", 1),
-    "HTTP/1.0 without a host": framed(LENGTH).replace(b"HTTP/1.1", b"HTTP/1.0").replace(b"Host: cantilever\r\n", b""),
+    "HTTP/1.0 without a host": framed(LENGTH).replace(b"HTTP/1.1", b"HTTP/1.0").replace(b"Host: localhost\r\n", b""),
     "a User-Agent of 100 KB": framed(LENGTH + b"User-Agent: " + b"a" * 100_000 + b"\r\n"),
 }
 
@@ -296,7 +296,8 @@ def test_a_refused_body_is_not_read_as_the_next_request(world: World) -> None:
     smuggled = b"Content-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(hidden) + hidden
 
     client = connected(
-        world, b"POST /chat HTTP/1.1\r\nHost: cantilever\r\n" + smuggled + b"GET /support HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        world,
+        b"POST /chat HTTP/1.1\r\nHost: localhost\r\n" + smuggled + b"GET /support HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     )
     received = b"".join(iter(lambda: client.recv(65536), b""))
     client.close()

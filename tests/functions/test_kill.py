@@ -108,7 +108,7 @@ def test_a_turn_is_kept_although_its_client_left(ending: str) -> None:
     with started(OPENAI_MODEL="emulator?latency=500ms") as world:
         for number in range(20):
             body = json.dumps({"query": f"hello {number}", "session_id": f"left-{number}"}).encode()
-            head = b"POST /chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+            head = b"POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
             client = socket.create_connection(("127.0.0.1", world.port))
             client.sendall(head + body)
             while len(world.model_requests) <= number:

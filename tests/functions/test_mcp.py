@@ -1,10 +1,11 @@
 """POST /mcp as any client may send it: both revisions of the protocol, versions, methods, tokens, foreign pages and names."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
-from tests.functions.test_anonymous import DEPLOYED
+from tests.deployed import DEPLOYED
 from tests.mcp import ERAS, FORECAST, NEW, OLD, envelope, headers, message, posted, refusal, result
 from tests.world import World, started
 
@@ -49,6 +50,27 @@ def test_a_header_that_contradicts_the_body_is_refused(world: World, lie: dict[s
     answer = posted(world, NEW, "tools/call", {"name": FORECAST, "arguments": {"place": "Paris"}}, **lie)
 
     assert (answer.status_code, refusal(answer)["code"]) == (400, -32020)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        [(b"mcp-protocol-version", OLD.encode())],
+        [],
+        [(b"mcp-protocol-version", OLD.encode()), (b"mcp-protocol-version", NEW.encode())],
+        [(b"mcp-protocol-version", NEW.encode()), (b"mcp-protocol-version", NEW.encode())],
+    ],
+    ids=["older", "absent", "both", "twice"],
+)
+def test_a_request_that_could_be_meant_by_either_revision_is_refused(world: World, lie: list[tuple[bytes, bytes]]) -> None:
+    sent = message(NEW, "tools/call", {"name": FORECAST, "arguments": {"place": "Paris"}})
+    asked = len(world.weather_requests)
+    others = [(name.lower().encode(), value.encode()) for name, value in headers(NEW, sent).items() if name != "MCP-Protocol-Version"]
+
+    answer = world.http.post("/mcp", content=json.dumps(sent), headers=[*others, *lie])
+
+    assert (answer.status_code, refusal(answer)["code"], answer.json()["id"]) == (400, -32020, 1)
+    assert len(world.weather_requests) == asked
 
 
 def test_an_unknown_method_is_not_found(world: World) -> None:

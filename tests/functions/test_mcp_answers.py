@@ -10,7 +10,7 @@ import httpx
 import jsonschema
 import pytest
 
-from tests.functions.test_anonymous import DEPLOYED
+from tests.deployed import DEPLOYED
 from tests.mcp import ERAS, FORECAST, NEW, OLD, Json, called, failed, posted, result, with_capability
 from tests.upstream import after, answer, serving
 from tests.world import World, started
@@ -95,7 +95,7 @@ def test_everybody_may_see_the_tools_with_all_that_a_client_wants_to_know(reques
 
     assert [tool["name"] for tool in tools] == [FORECAST]
     for tool in tools:
-        assert tool["title"] == "Get weather forecast"
+        assert tool["title"] == "Forecast the weather"
         assert tool["description"].startswith("Forecast the weather for a place")
         assert tool["annotations"] == {"readOnlyHint": True, "destructiveHint": False, "openWorldHint": False}
         assert tool["securitySchemes"] == tool["_meta"]["securitySchemes"] == [{"type": "noauth"}]
@@ -232,6 +232,8 @@ def shown(answer: httpx.Response) -> tuple[int, list[tuple[str, str]], bytes]:
 
 
 CALLS: Sequence[tuple[str, Json]] = [
+    ("server/discover", {}),
+    ("initialize", {"protocolVersion": OLD, "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}),
     ("tools/list", {}),
     ("tools/call", {"name": FORECAST, "arguments": {"place": "Paris"}}),
     ("tools/call", {"name": FORECAST, "arguments": {"place": "Xyzzyqq"}}),

@@ -1,27 +1,21 @@
 """The tool `chat` (MCP_CHAT=on), and a client's own name for its conversation: whom it leads back, and whom it does not."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
-import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.routing import Route
 
-from functions import wiring
-from functions.adapters.sqlite import SqliteDocuments
+from functions.adapters.http import Edge
 from functions.capabilities import CATALOGUE
 from functions.chat import Chat
-from functions.core.asking import Toolbox, standing_instructions
-from functions.core.conversation import Limits
-from functions.core.model import Reply, Usage, User
+from functions.core.asking import Toolbox
+from functions.core.mcp_tools import MAX_TOOL_RESULT
+from functions.core.model import Reply, Usage
 from functions.core.settings import Settings
 from functions.core.turn import Turns
 from functions.mcp import Mcp
-from tests.fakes import CannedWeb, Meddling, ScriptedModel
-from tests.functions.test_anonymous import DEPLOYED, RANDOM
+from tests import deployed
+from tests.deployed import DEPLOYED, RANDOM, Opened
 from tests.mcp import ERAS, FORECAST, NEW, OLD, Json, called, failed, headers, message, posted, refusal, result
 from tests.world import World, started
 
@@ -37,41 +31,22 @@ def world() -> Iterator[World]:
         yield world
 
 
-@dataclass
-class Opened:
-    """Both functions with a deployment's settings, ANONYMOUS_CHAT=on and MCP_CHAT=on, over services of the test.
-
-    In this process, because no setting lets a deployed one keep its conversations in an emulator or a file.
-    """
-
-    http: httpx.AsyncClient
-    documents: Meddling
-    model: ScriptedModel
-
-    async def chat(self, era: str, arguments: Mapping[str, str], **meta: str) -> Json:
-        """The result of the tool."""
-        sent = message(era, "tools/call", {"name": "chat", "arguments": arguments} | ({"_meta": meta} if meta else {}))
-        answer = await self.http.post("/mcp", json=sent, headers=headers(era, sent))
-        told: Json = answer.json()["result"]
-        return told
-
-    def heard(self) -> list[list[str]]:
-        """What users had said, each time that the model was asked."""
-        return [[said.text for said in asked if isinstance(said, User)] for asked in self.model.asked]
-
-
 @pytest.fixture
 async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
-    store = SqliteDocuments(tmp_path / "documents.db")
-    documents, model = Meddling(store), ScriptedModel(*(Reply(f"Answer {number}.", "stop", usage=Usage(1, 1)) for number in range(5)))
-    settings = Settings.read(DEPLOYED | {"ANONYMOUS_CHAT": "on", "MCP_CHAT": "on"}, CATALOGUE.apis)
-    toolbox = Toolbox(CATALOGUE.operations, lambda operation, deadline: CannedWeb({}))
-    turns = Turns(documents, model, toolbox, Limits(40, 8000, timedelta(hours=1)), standing_instructions, wiring.new_secret)
-    edges = {"/mcp": Mcp(settings, CATALOGUE, toolbox, turns).edge(), "/chat": Chat(settings, documents, turns, toolbox).edge()}
-    application = Starlette(routes=[Route(path, edge.__call__, methods=["POST"]) for path, edge in edges.items()])
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="https://cantilever.example") as client:
-        yield Opened(client, documents, model)
-    await store.close()
+    """Both functions of a deployment with the tool."""
+
+    def edges(settings: Settings, turns: Turns, toolbox: Toolbox) -> Mapping[str, Edge]:
+        return {"/mcp": Mcp(settings, CATALOGUE, toolbox, turns).edge(), "/chat": Chat(settings, turns.documents, turns, toolbox).edge()}
+
+    async with deployed.opened(tmp_path, edges, MCP_CHAT="on") as found:
+        yield found
+
+
+async def chatted(opened: Opened, era: str, arguments: Mapping[str, str], **meta: str) -> Json:
+    """The result of the tool."""
+    sent = message(era, "tools/call", {"name": "chat", "arguments": arguments} | ({"_meta": meta} if meta else {}))
+    told: Json = (await opened.http.post("/mcp", json=sent, headers=headers(era, sent))).json()["result"]
+    return told
 
 
 def answer(told: Json) -> str:
@@ -104,8 +79,9 @@ def test_without_the_setting_there_is_no_such_tool(era: str) -> None:
         assert world.model_requests == []
 
 
-def test_a_deployment_where_nobody_could_call_it_does_not_start() -> None:
-    with pytest.raises(RuntimeError, match="MCP_CHAT: needs ANONYMOUS_CHAT=on where deployed"), started("mcp", **DEPLOYED, MCP_CHAT="on"):
+@pytest.mark.parametrize("environ", [DEPLOYED, {"ANONYMOUS_CHAT": "off"}], ids=["deployed", "local"])
+def test_where_nobody_could_call_it_nothing_starts(environ: dict[str, str]) -> None:
+    with pytest.raises(RuntimeError, match="MCP_CHAT: needs ANONYMOUS_CHAT=on"), started("mcp", **environ, MCP_CHAT="on"):
         pass
 
 
@@ -192,8 +168,8 @@ def test_what_is_no_question_is_told_and_not_asked(world: World, era: str, argum
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_stranger_goes_on_with_the_token_alone(opened: Opened, era: str) -> None:
-    first = await opened.chat(era, {"query": "one"})
-    second = await opened.chat(era, {"query": "two", "session_id": first["structuredContent"]["session_id"]})
+    first = await chatted(opened, era, {"query": "one"})
+    second = await chatted(opened, era, {"query": "two", "session_id": first["structuredContent"]["session_id"]})
 
     assert second["structuredContent"]["session_id"] == first["structuredContent"]["session_id"]
     assert opened.heard() == [["one"], ["one", "two"]]
@@ -202,8 +178,8 @@ async def test_a_stranger_goes_on_with_the_token_alone(opened: Opened, era: str)
 @pytest.mark.parametrize("era", ERAS)
 async def test_the_name_that_a_strangers_client_has_leads_nowhere(opened: Opened, era: str) -> None:
     named = {"openai/session": "v1/shared"}
-    first = await opened.chat(era, {"query": "one"}, **named)
-    second = await opened.chat(era, {"query": "two"}, **named)
+    first = await chatted(opened, era, {"query": "one"}, **named)
+    second = await chatted(opened, era, {"query": "two"}, **named)
 
     by_rest = [
         (await opened.http.post("/chat", json={"query": query}, headers={"openai-conversation-id": "v1/shared"})).json()
@@ -222,8 +198,27 @@ async def test_the_name_that_a_strangers_client_has_leads_nowhere(opened: Opened
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("invented", [RANDOM, "test123", "x" * 128])
 async def test_a_strangers_invented_token_is_not_found_and_not_made(opened: Opened, era: str, invented: str) -> None:
-    refused = await opened.chat(era, {"query": "hello", "session_id": invented}, **{"openai/session": invented})
+    refused = await chatted(opened, era, {"query": "hello", "session_id": invented}, **{"openai/session": invented})
 
     assert failed(refused)["code"] == "not_found"
     assert opened.documents.commits == []
     assert opened.model.asked == []
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_long_answer_is_cut_to_what_a_client_takes(opened: Opened, era: str) -> None:
+    opened.model.script[:] = [Reply("天" * 20_000, "stop", usage=Usage(1, 1))]
+
+    told = await chatted(opened, era, {"query": "hello"})
+
+    assert len(told["content"][0]["text"].encode()) <= MAX_TOOL_RESULT
+    assert answer(told).startswith("天" * 5_000)
+    assert told["structuredContent"]["finish_reason"] == "length"
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_an_error_holds_no_hidden_characters(world: World, era: str) -> None:
+    told = called(world, era, FORECAST, {"pl\u200bace\u202e": "Paris"})
+
+    assert failed(told)["code"] == "invalid"
+    assert not {"\u200b", "\u202e"} & set(told["content"][0]["text"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.mcp import ERAS, FORECAST, Json, headers, message, posted
+from tests.mcp import ERAS, FORECAST, NEW, OLD, Json, headers, message, posted
 from tests.world import World, started
 
 CANARY = "CANARY 北京\r\n{}\x1b[31m"
@@ -92,6 +92,32 @@ def test_a_tools_fault_is_logged_by_its_code(era: str) -> None:
 
         (line,) = lines(world)
     assert (line["severity"], line["status"], line["error"], line["operation"]) == ("WARNING", 200, "not_found", FORECAST)
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_what_the_protocol_refuses_is_logged_by_its_code(era: str) -> None:
+    with started("mcp") as world:
+        posted(world, era, "tools/call", {"name": "no_such_tool", "arguments": {}})
+        posted(world, era, "tools/launch")
+        sent = message(NEW, "tools/list")
+        world.http.post("/mcp", json=sent, headers=headers(NEW, sent) | {"MCP-Protocol-Version": OLD})
+
+        logged = lines(world)
+    assert [(line["severity"], line["mcp"], line["error"]) for line in logged] == [
+        ("WARNING", "tools/call", "-32602"),
+        ("WARNING", "unknown", "-32601"),
+        ("WARNING", "tools/list", "-32020"),
+    ]
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_a_turn_of_the_tool_chat_is_logged_with_what_it_cost(era: str) -> None:
+    with started("mcp", MCP_CHAT="on") as world:
+        posted(world, era, "tools/call", {"name": "chat", "arguments": {"query": "What is the weather in Paris tomorrow?"}})
+
+        (line,) = lines(world)
+    assert line["operations"] == 1
+    assert line["input_tokens"] > line["output_tokens"] > 0
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -6,6 +6,7 @@ framings at once, errors as plain text, tracebacks with secrets in the log.
 
 from functions.adapters.http.answers import FAULTS, answer, challenge, document, failure, json_text, nothing, rpc_failure
 from functions.adapters.http.edge import Edge, pattern
+from functions.adapters.http.exchange import Exchange
 from functions.adapters.http.incoming import MAX_BODY, Incoming
 from functions.adapters.http.pages import CHATGPT, Pages
 
@@ -14,6 +15,7 @@ __all__ = [
     "FAULTS",
     "MAX_BODY",
     "Edge",
+    "Exchange",
     "Incoming",
     "Pages",
     "answer",

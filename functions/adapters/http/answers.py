@@ -1,6 +1,7 @@
 """What goes out: answers, documents, and every fault in the shape that its caller expects."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -86,15 +87,15 @@ def failure(error: CantileverError) -> Response:
     return _refusal(error, status_of(error), error.told())
 
 
-def rpc_failure(error: CantileverError) -> Response:
-    """A fault of a request that never became a call, as MCP's callers expect it: a JSON-RPC error without an id.
+def rpc_failure(error: CantileverError, *, code: int | None = None, request_id: int | str | None = None) -> Response:
+    """A fault of a request that never became a call, as MCP's callers expect it: a JSON-RPC error.
 
     They know 400 for every message that is none, and tell the reasons apart by JSON-RPC's codes.
     """
     status = 400 if isinstance(error, errors.Invalid) else status_of(error)
-    code = PARSE_ERROR if isinstance(error, errors.Malformed) else INVALID_REQUEST if status < 500 else INTERNAL_ERROR
-    told = {"code": code, "message": error.message, "data": {"code": error.code, "retryable": error.retryable}}
-    return _refusal(error, status, {"jsonrpc": "2.0", "id": None, "error": told})
+    usual = PARSE_ERROR if isinstance(error, errors.Malformed) else INVALID_REQUEST if status < 500 else INTERNAL_ERROR
+    told = {"code": code or usual, "message": error.message, "data": {"code": error.code, "retryable": error.retryable}}
+    return _refusal(error, status, {"jsonrpc": "2.0", "id": request_id, "error": told})
 
 
 def status_of(error: CantileverError) -> int:
@@ -107,7 +108,7 @@ def challenge(error: errors.Unauthenticated, resource_metadata: str) -> str:
 
     ChatGPT starts signing in only where `error` and `error_description` are there too (https://developers.openai.com/plugins/build/auth).
     """
-    described = error.message.replace("\\", "").replace('"', "'")
+    described = re.sub(r"[^ !#-\[\]-~]", "'", error.message)  # RFC 6750 §3 allows no more.
     scope = f', scope="{error.scope}"' if error.scope else ""
     return f'Bearer resource_metadata="{resource_metadata}", error="insufficient_scope", error_description="{described}"{scope}'
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.adapters.http.answers import failure
-from functions.adapters.http.incoming import Incoming, refuse_ambiguous
+from functions.adapters.http.incoming import Incoming, refuse_ambiguous, refuse_other_names
 from functions.adapters.http.pages import Pages
 from functions.core.deadline import Deadline
 from functions.core.errors import CantileverError, MethodNotAllowed, NotFound
@@ -35,6 +35,8 @@ class Edge:
     budget_seconds: float
     project: str | None
     """Google Cloud's project, which the log's trace field names."""
+    names: frozenset[str] | None = None
+    """The names under which we may be called; None: any."""
     pages: Pages | None = None
     """Which web pages may call from a browser; None: none may read an answer."""
     failure: Callable[[CantileverError], Response] = failure
@@ -72,6 +74,7 @@ class Edge:
     async def _answer(self, incoming: Incoming, template: str | None) -> Response:
         request = incoming.request
         refuse_ambiguous(request)
+        refuse_other_names(request, self.names)
         if self.pages:
             self.pages.refuse_others(request)
         if template is None:

@@ -9,8 +9,9 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 
 from functions.adapters.http.answers import status_of
+from functions.adapters.http.pages import host_of
 from functions.core.deadline import Deadline
-from functions.core.errors import CantileverError, Malformed, TellOperator, TooLarge, TooSlow, UnsupportedMedia
+from functions.core.errors import CantileverError, Forbidden, Malformed, TellOperator, TooLarge, TooSlow, UnsupportedMedia
 
 MAX_BODY = 1024 * 1024
 """Bytes of a request body; ten times what ChatGPT sends at most (https://developers.openai.com/api/docs/actions/production)."""
@@ -31,24 +32,24 @@ class Incoming:
     fault_status: int = 0
     """The status that the fault has of its own, also where a protocol tells it inside a success."""
 
-    async def body(self) -> bytes:
-        """The body, whole, of a request that says it is JSON.
+    async def body(self, most: int = MAX_BODY) -> bytes:
+        """The body, whole, of a request that says it is JSON; at most so many bytes.
 
         Raises:
             UnsupportedMedia, TooLarge, TooSlow, Malformed: as their names say; nothing beyond the cap was read.
         """
         headers = self.request.headers
-        media = headers.get("content-type", "").lower().replace(" ", "").replace('"', "")
-        if media not in ("application/json", "application/json;charset=utf-8"):
+        media, _, parameters = headers.get("content-type", "").lower().partition(";")
+        if media.strip() != "application/json" or parameters.strip().replace('"', "") not in ("", "charset=utf-8"):
             raise UnsupportedMedia("Send JSON, with the header Content-Type: application/json.")
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise UnsupportedMedia("Send the body as it is, without Content-Encoding.")
         announced = headers.get("content-length", "0")
-        if not announced.isdecimal() or int(announced[:20]) > MAX_BODY:
-            raise TooLarge(f"The body may have at most {MAX_BODY} bytes.")
+        if not announced.isdecimal() or int(announced[:20]) > most:
+            raise TooLarge(f"The body may have at most {most} bytes.")
         try:
             async with self.deadline.limit(BODY_SECONDS):
-                return await self._bytes()
+                return await self._bytes(most)
         except TimeoutError as error:
             raise TooSlow("The body did not arrive in time; send it whole.") from error
         except ClientDisconnect as error:
@@ -61,6 +62,11 @@ class Incoming:
         if isinstance(error, TellOperator):
             self.notes |= _origin(error.__cause__ or error)
 
+    def refused(self, code: int) -> None:
+        """Note a fault that the protocol inside tells by a code of its own."""
+        self.fault_status = 400
+        self.notes["error"] = str(code)
+
     def broke(self, error: Exception) -> CantileverError:
         """Note a bug of ours for the log line; gives what the caller is told, which names the line."""
         error_id = token_hex(8)
@@ -69,13 +75,24 @@ class Incoming:
         self.notes |= {"error_id": error_id, **_origin(error)}
         return told
 
-    async def _bytes(self) -> bytes:
+    async def _bytes(self, most: int) -> bytes:
         body = bytearray()
         async for chunk in self.request.stream():
             body += chunk
-            if len(body) > MAX_BODY:
-                raise TooLarge(f"The body may have at most {MAX_BODY} bytes.")
+            if len(body) > most:
+                raise TooLarge(f"The body may have at most {most} bytes.")
         return bytes(body)
+
+
+def refuse_other_names(request: Request, names: frozenset[str] | None) -> None:
+    """Refuse a request that calls us by a name that is not ours: so does a page that made its own name point here (DNS rebinding).
+
+    Raises:
+        Forbidden: the name is none of `names`.
+    """
+    host = request.headers.get("host")
+    if names is not None and host is not None and host_of(f"//{host}") not in names:
+        raise Forbidden("This name is not ours: call localhost, or the name in PUBLIC_BASE_URL.")
 
 
 def refuse_ambiguous(request: Request) -> None:

@@ -7,11 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.core.errors import Forbidden
+from functions.core.setting_kinds import LOOPBACK
 
 CHATGPT = frozenset({"https://chat.openai.com", "https://chatgpt.com"})
 """ChatGPT's front ends, which fetch the documents of a plugin under development from the browser."""
-
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +25,17 @@ class Pages:
     """What a page may read besides the few headers that every page may."""
     others_refused: bool = False
     """Whether a request that another page sends is refused, as MCP asks of its servers, and not only its answer withheld."""
-    local_names: frozenset[str] | None = None
-    """In a local world, the names besides loopback's under which we may be called, so that a page cannot reach us by a name of its own
-    (DNS rebinding); pages from loopback are welcome there. None where Google's front end chooses by name."""
+    loopback: bool = False
+    """Whether pages of this machine are welcome, whatever their port: an inspector's."""
 
     def refuse_others(self, request: Request) -> None:
-        """Let nobody in who may not call.
+        """Let no page call that may not.
 
         Raises:
-            Forbidden: the request comes from another page, or calls us by a name that is not ours.
+            Forbidden: the request comes from another page.
         """
-        if not self.others_refused:
-            return
-        if any(not self._welcome(origin) for origin in request.headers.getlist("origin")):
+        if self.others_refused and any(not self._welcome(origin) for origin in request.headers.getlist("origin")):
             raise Forbidden("Pages of this origin may not call here. MCP_ALLOWED_ORIGINS names those that may.")
-        if self.local_names is not None and _name(f"//{request.headers.get('host', '')}") not in LOOPBACK | self.local_names:
-            raise Forbidden("This name is not ours: call localhost, or the name in PUBLIC_BASE_URL.")
 
     def tell(self, request: Request, response: Response) -> None:
         """Add what the browser wants to know."""
@@ -58,10 +52,10 @@ class Pages:
             response.headers["Access-Control-Max-Age"] = "600"
 
     def _welcome(self, origin: str) -> bool:
-        return origin in self.origins or (self.local_names is not None and _name(origin) in LOOPBACK)
+        return origin in self.origins or (self.loopback and host_of(origin) in LOOPBACK)
 
 
-def _name(url: str) -> str | None:
+def host_of(url: str) -> str | None:
     """The host's name in a URL; None where there is none, or no URL."""
     try:
         return urlsplit(url).hostname

@@ -1,0 +1,66 @@
+"""The product with a deployment's settings."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from functions import wiring
+from functions.adapters.http import Edge
+from functions.adapters.sqlite import SqliteDocuments
+from functions.capabilities import CATALOGUE
+from functions.core.asking import Toolbox, standing_instructions
+from functions.core.conversation import Limits
+from functions.core.model import Reply, Usage, User
+from functions.core.settings import Settings
+from functions.core.turn import Turns
+from tests.fakes import CannedWeb, Meddling, ScriptedModel
+
+DEPLOYED = {
+    "K_SERVICE": "chat",
+    "STORE": "firestore",
+    "PUBLIC_BASE_URL": "https://cantilever.example",
+    "PUBLISHER_NAME": "Example",
+    "CONTACT_EMAIL": "help@cantilever.example",
+    "PRIVACY_EMAIL": "privacy@cantilever.example",
+}
+
+RANDOM = "AAAAAAAAAAAAAAAAAAAAAA"
+"""A session token that nobody minted."""
+
+
+@dataclass
+class Opened:
+    """A deployment that anonymous callers may use, over services of the test."""
+
+    http: httpx.AsyncClient
+    documents: Meddling
+    model: ScriptedModel
+
+    def heard(self) -> list[list[str]]:
+        """What users had said, each time that the model was asked."""
+        return [[said.text for said in asked if isinstance(said, User)] for asked in self.model.asked]
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    folder: Path, edges: Callable[[Settings, Turns, Toolbox], Mapping[str, Edge]], **environment: str
+) -> AsyncIterator[Opened]:
+    """The edges by their routes, until the block ends, with ANONYMOUS_CHAT=on.
+
+    In this process, because no setting lets a deployed one keep its conversations in an emulator or a file.
+    """
+    settings = Settings.read(DEPLOYED | {"ANONYMOUS_CHAT": "on"} | environment, CATALOGUE.apis)
+    store = SqliteDocuments(folder / "documents.db")
+    documents, model = Meddling(store), ScriptedModel(*(Reply(f"Answer {number}.", "stop", usage=Usage(1, 1)) for number in range(5)))
+    toolbox = Toolbox(CATALOGUE.operations, lambda operation, deadline: CannedWeb({}))
+    turns = Turns(documents, model, toolbox, Limits(40, 8000, timedelta(hours=1)), standing_instructions, wiring.new_secret)
+    routes = [Route(path, edge.__call__, methods=["GET", "POST", "DELETE"]) for path, edge in edges(settings, turns, toolbox).items()]
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(Starlette(routes=routes)), base_url=DEPLOYED["PUBLIC_BASE_URL"]) as client:
+        yield Opened(client, documents, model)
+    await store.close()
