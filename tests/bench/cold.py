@@ -9,7 +9,8 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from tests import emulators
 from tests.bench import machine, wire
@@ -17,14 +18,14 @@ from tests.bench.report import Section, Verdict
 
 ROUNDS = 7
 IDLE_SECONDS = 1.0
-HELLO, MANIFEST, CHAT, CHAT_FIRESTORE = "hello world, sync", "manifest", "chat on SQLite", "chat on Firestore emulator"
-COLD_GOALS = {MANIFEST: 2.0, CHAT_FIRESTORE: 3.4}
+HELLO, MANIFEST, CHAT, CHAT_FIRESTORE, MCP = "hello world, sync", "manifest", "chat on SQLite", "chat on Firestore emulator", "mcp"
+COLD_GOALS = {MANIFEST: 2.0, CHAT_FIRESTORE: 3.4, MCP: 5.0}
 MEMORY_GOALS = {MANIFEST: 70.0, CHAT_FIRESTORE: 110.0}
 
 METHOD = f"""A process is launched as Google launches it (`functions-framework --target=…`, gunicorn with one worker), pinned to one core, and asked every
-2 ms until it gives the right answer: the greeting, the OpenAPI document, a turn of chat with the model's text, read and written in its store. {ROUNDS}
-launches of each, interleaved, after one that is not counted (compiled bytecode and page cache are warm); medians, and the ratio round by round.
-Memory is the proportional set size of master and worker together, {IDLE_SECONDS:g} s after the first answer; processor time is the tree's until then."""
+2 ms until it gives the right answer: the greeting, the OpenAPI document, a turn of chat with the model's text, read and written in its store, the
+list of tools over MCP. {ROUNDS} launches of each, interleaved, after one that is not counted (compiled bytecode and page cache are warm);
+medians, and the ratio round by round. Memory is the proportional set size of master and worker together, {IDLE_SECONDS:g} s after the first answer; processor time is the tree's until then."""
 
 
 @dataclass(frozen=True)
@@ -42,35 +43,43 @@ class Candidate:
     """What is launched, and what it is asked first."""
 
     launch: Callable[[], contextlib.AbstractContextManager[machine.Server]]
-    method: str
     path: str
     correct: Callable[[bytes], bool]
+    body: Mapping[str, Any] | None = None
+    """What is posted; without it, the path is got."""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 async def measure() -> Section:
-    """Launch everything in turns."""
-    starts: dict[str, list[Start]] = defaultdict(list)
+    """Launch all functions."""
     async with wire.Model(lambda: 0.0).serving() as model:
         with contextlib.ExitStack() as stack:
-            candidates = _candidates(model.origin, stack)
-            for round_number in range(ROUNDS + 1):
-                for name, candidate in candidates.items():
-                    start = await asyncio.to_thread(_started, candidate)
-                    if round_number:
-                        starts[name].append(start)
-    return _section(starts)
+            return _section(await launched(_candidates(model.origin, stack)))
+
+
+async def launched(candidates: Mapping[str, Candidate]) -> Mapping[str, Sequence[Start]]:
+    """Launch everything in turns."""
+    starts: dict[str, list[Start]] = defaultdict(list)
+    for round_number in range(ROUNDS + 1):
+        for name, candidate in candidates.items():
+            start = await asyncio.to_thread(_started, candidate)
+            if round_number:
+                starts[name].append(start)
+    return starts
 
 
 def _candidates(model: str, stack: contextlib.ExitStack) -> Mapping[str, Candidate]:
     def answered(body: bytes) -> bool:
         return wire.waited(body) >= 0
 
+    question = {"query": wire.QUESTION}
     found = {
-        HELLO: Candidate(lambda: machine.sync_function("hello"), "GET", "/", lambda body: body == b"Hello world"),
+        HELLO: Candidate(lambda: machine.sync_function("hello"), "/", lambda body: body == b"Hello world"),
         MANIFEST: Candidate(
-            lambda: machine.product("manifest", model), "GET", "/openapi.json", lambda body: json.loads(body)["openapi"] == "3.1.0"
+            lambda: machine.product("manifest", model), "/openapi.json", lambda body: json.loads(body)["openapi"] == "3.1.0"
         ),
-        CHAT: Candidate(lambda: machine.product("chat", model), "POST", "/chat", answered),
+        CHAT: Candidate(lambda: machine.product("chat", model), "/chat", answered, question),
+        MCP: lists_tools(lambda: machine.product("mcp", model), "get_weather_forecast"),
     }
     with contextlib.suppress(emulators.Missing):
         settings = {
@@ -78,8 +87,14 @@ def _candidates(model: str, stack: contextlib.ExitStack) -> Mapping[str, Candida
             "FIRESTORE_EMULATOR_HOST": stack.enter_context(emulators.firestore()),
             "GOOGLE_CLOUD_PROJECT": f"demo-{secrets.token_hex(4)}",
         }
-        found[CHAT_FIRESTORE] = Candidate(lambda: machine.product("chat", model, **settings), "POST", "/chat", answered)
+        found[CHAT_FIRESTORE] = Candidate(lambda: machine.product("chat", model, **settings), "/chat", answered, question)
     return found
+
+
+def lists_tools(launch: Callable[[], contextlib.AbstractContextManager[machine.Server]], tool: str) -> Candidate:
+    """An MCP server, whose first tool must be `tool`."""
+    body, headers = wire.mcp_message("2026-07-28", "tools/list")
+    return Candidate(launch, "/mcp", lambda answer: json.loads(answer)["result"]["tools"][0]["name"] == tool, body, headers)
 
 
 def _started(candidate: Candidate) -> Start:
@@ -95,9 +110,13 @@ def _started(candidate: Candidate) -> Start:
 
 def _answers(port: int, candidate: Candidate) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    body = json.dumps({"query": wire.QUESTION}) if candidate.method == "POST" else None
     try:
-        connection.request(candidate.method, candidate.path, body, {"Content-Type": "application/json"} if body else {})
+        if candidate.body is None:
+            connection.request("GET", candidate.path)
+        else:
+            connection.request(
+                "POST", candidate.path, json.dumps(candidate.body), {"Content-Type": "application/json", **candidate.headers}
+            )
         response = connection.getresponse()
         return response.status == 200 and candidate.correct(response.read())
     except ConnectionError:

@@ -15,12 +15,23 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tests.emulators import free_port
-from tests.world import FRAMEWORK, command
+from tests.world import FRAMEWORK, ROOT, command
 
 HERE = Path(__file__).parent
 TICKS = os.sysconf("SC_CLK_TCK")
 STARTING_SECONDS = 60.0
-STACK = ("functions-framework", "gunicorn", "uvicorn", "uvloop", "httptools", "aiohttp", "pydantic", "grpcio", "google-cloud-firestore")
+STACK = (
+    "functions-framework",
+    "gunicorn",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "aiohttp",
+    "pydantic",
+    "mcp",
+    "grpcio",
+    "google-cloud-firestore",
+)
 
 
 @dataclass(frozen=True)
@@ -100,7 +111,7 @@ def running(arguments: Sequence[str], port: int, environ: Mapping[str, str]) -> 
             process.wait()
 
 
-def product(target: str, model: str, **environ: str) -> contextlib.AbstractContextManager[Server]:
+def product(target: str, model: str, *, source: Path = ROOT, **environ: str) -> contextlib.AbstractContextManager[Server]:
     """One of our functions, with its model at the origin `model`. On SQLite, unless `environ` says otherwise."""
     port = free_port()
     settings = {
@@ -110,7 +121,7 @@ def product(target: str, model: str, **environ: str) -> contextlib.AbstractConte
         "OPENAI_MODEL": "emulator",
         "PUBLIC_BASE_URL": f"http://127.0.0.1:{port}",
     }
-    return running(command(target, port), port, settings | environ)
+    return running(command(target, port, source), port, settings | environ)
 
 
 def sync_function(name: str, **environ: str) -> contextlib.AbstractContextManager[Server]:

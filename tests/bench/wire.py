@@ -3,8 +3,9 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any, Self
 
 QUESTION = "q" * 400
@@ -84,15 +85,15 @@ class _Asked(_Message):
 class Caller(_Message):
     """One caller with one connection, which it keeps."""
 
-    def __init__(self, path: str, body: dict[str, Any]) -> None:
+    def __init__(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] = MappingProxyType({})) -> None:
         super().__init__()
         raw = json.dumps(body).encode()
-        self._request = (
-            b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-            % (path.encode(), len(raw))
-            + raw
-        )
+        named = {"Host": "localhost", "Content-Type": "application/json", "Content-Length": str(len(raw)), **headers}
+        head = "".join(f"{name}: {value}\r\n" for name, value in named.items())
+        self._request = f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + raw
         self._answer: asyncio.Future[bytes] | None = None
+        self.expected: bytes | None = None
+        """The only body that will do, where there is only one."""
 
     async def ask(self) -> bytes:
         """The body of the 200 that comes of the caller's request."""
@@ -102,7 +103,7 @@ class Caller(_Message):
 
     def message(self, head: bytes, body: bytes) -> None:
         assert self._answer is not None
-        if b" 200 " in head[:16]:
+        if b" 200 " in head[:16] and self.expected in (None, body):
             self._answer.set_result(body)
         else:
             self._answer.set_exception(AssertionError(f"Answered with {head[:40]!r}: {body[:300]!r}"))
@@ -121,6 +122,17 @@ def completion(lane: int) -> Caller:
     """A caller that sends what our function sends to a model behind 20 messages: for the proxy, and for the model itself."""
     said = [{"role": role, "content": QUESTION} for _ in range(10) for role in ("user", "assistant")]
     return Caller("/v1/chat/completions", {"model": "emulator", "messages": [*said, {"role": "user", "content": QUESTION}]})
+
+
+def mcp_message(revision: str, method: str, **params: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """The body and the headers of a call over MCP, in a revision of the protocol: 2025-11-25 knows less of each than 2026-07-28."""
+    headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": revision}
+    if revision >= "2026-07-28":
+        headers |= {"Mcp-Method": method} | ({"Mcp-Name": params["name"]} if "name" in params else {})
+        prefix = "io.modelcontextprotocol/"
+        client = {"name": "bench", "version": "1.0.0"}
+        params["_meta"] = {f"{prefix}protocolVersion": revision, f"{prefix}clientInfo": client, f"{prefix}clientCapabilities": {}}
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}, headers
 
 
 async def connected(port: int, callers: Sequence[Caller], seconds: float = 60.0) -> Sequence[Caller]:
