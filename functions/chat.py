@@ -9,7 +9,7 @@ from functions import wiring
 from functions.adapters.http import Edge, Incoming, answer, json_text, nothing
 from functions.capabilities import CATALOGUE
 from functions.core import strict_json, transcript
-from functions.core.asking import Toolbox
+from functions.core.asking import MAX_RESULT, Toolbox
 from functions.core.caller import Caller, admitted
 from functions.core.documents import Documents
 from functions.core.errors import Invalid, NotFound, Unauthenticated
@@ -109,7 +109,7 @@ def _page(request: Request) -> PageRequest:
 
 _settings = wiring.settings(CATALOGUE.apis)
 _services = wiring.Services(_settings, CATALOGUE)
-EDGE = Chat(_settings, _services.documents, _services.turns, _services.toolbox()).edge()
+EDGE = Chat(_settings, _services.documents, _services.turns, _services.toolbox(MAX_RESULT)).edge()
 
 
 @functions_framework.aio.http

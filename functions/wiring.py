@@ -11,18 +11,17 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from functions.core.asking import MAX_RESULT, Toolbox, standing_instructions
 from functions.core.capability import Api, Catalogue, Operation, Web
-from functions.core.conversation import Limits
 from functions.core.deadline import Deadline
 from functions.core.documents import Documents
 from functions.core.model import Model
 from functions.core.settings import Settings
-from functions.core.turn import Turns
 
 if TYPE_CHECKING:
     from functions.adapters.credentials import Credential
     from functions.adapters.outgoing import Outgoing
+    from functions.core.asking import Toolbox
+    from functions.core.turn import Turns
 
 
 @cache
@@ -43,18 +42,24 @@ class Services:
         self._settings = settings
         self._catalogue = catalogue
 
-    def toolbox(self, max_result: int = MAX_RESULT) -> Toolbox:
-        """The operations, each with its view of the outside world."""
+    def toolbox(self, max_result: int) -> "Toolbox":
+        """The operations, each with its view of the outside world; `max_result` bounds what they give, in bytes."""
+        from functions.core.asking import Toolbox
+
         return Toolbox(self._catalogue.operations, self._web, max_result)
 
     @cached_property
-    def turns(self) -> Turns:
+    def turns(self) -> "Turns":
         """Conversations, with the model that answers in them."""
+        from functions.core.asking import MAX_RESULT, standing_instructions
+        from functions.core.conversation import Limits
+        from functions.core.turn import Turns
+
         hours = timedelta(hours=self._settings.conversation_hours)
         return Turns(
             documents=self.documents,
             model=self._model,
-            toolbox=self.toolbox(),
+            toolbox=self.toolbox(MAX_RESULT),
             limits=Limits(self._settings.buffer_messages, self._settings.buffer_tokens, hours),
             instructions=standing_instructions,
             new_id=new_secret,
