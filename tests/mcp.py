@@ -1,14 +1,12 @@
 """POST /mcp as raw JSON, in either revision of the protocol: what an SDK's client would hide from a test."""
 
 import json
-import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import httpx
 
-from tests.world import ROOT, World
+from tests.world import World
 
 NEW, OLD = ERAS = ("2026-07-28", "2025-11-25")
 
@@ -82,11 +80,3 @@ def refusal(answer: httpx.Response) -> Json:
     assert isinstance(error["code"], int)
     assert error["message"]
     return error
-
-
-def with_capability(folder: Path, text: str) -> Path:
-    """A copy of the product with one more capability file; started(source=…) runs it."""
-    shutil.copy(ROOT / "main.py", folder)
-    shutil.copytree(ROOT / "functions", folder / "functions", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "functions" / "capabilities" / "added.py").write_text(text, "utf-8")
-    return folder

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.upstream import answer, serving
-from tests.world import ROOT, started
+from tests.world import ROOT, copied, started
 
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -43,13 +43,11 @@ def test_the_curl_of_the_five_minutes_answers() -> None:
 
 
 async def test_the_capability_is_all_it_takes(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "functions", tmp_path / "functions", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "main.py", tmp_path)
-    (tmp_path / "functions/capabilities/holidays.py").write_text(example("capability holidays.py"), "utf-8")
+    source = copied(tmp_path, holidays=example("capability holidays.py"))
     october = [{"date": "2026-10-01", "localName": "国庆节", "name": "National Day", "countryCode": "CN"}]
 
     async with serving(answer(october), answer([])) as nager:
-        with started(source=tmp_path, NAGER_DATE_URL=f"{nager.url}/api/v3") as world:
+        with started(source=source, NAGER_DATE_URL=f"{nager.url}/api/v3") as world:
             ask = partial(asyncio.to_thread, world.http.post, "/tools/list_public_holidays")
             found = await ask(json={"country": "CN", "year": 2026})
             none = await ask(json={"country": "XX", "year": 2026})

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -150,6 +151,16 @@ def started(target: str = "plugin", *, source: Path = ROOT, **environment: str) 
             yield world.start()
         finally:
             world.stop()
+
+
+def copied(folder: Path, **capabilities: str) -> Path:
+    """A copy of the product with more capability files, text by name: started(source=copied(tmp_path, holidays="…"))."""
+    shutil.copy(ROOT / "main.py", folder)
+    for part in ("functions", "infra"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, text in capabilities.items():
+        (folder / "functions" / "capabilities" / f"{name}.py").write_text(text, "utf-8")
+    return folder
 
 
 def on_firestore(address: str) -> dict[str, str]:

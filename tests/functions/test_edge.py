@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from starlette.routing import Route
 from functions.adapters.http import Edge, Incoming
 from functions.routes import ROUTES
 from tests.published import CONFIGURATION
-from tests.world import ROOT, World, started
+from tests.world import World, copied, started
 
 DOCUMENTS = ROUTES["manifest"]
 ALLOWED = {
@@ -199,10 +198,7 @@ def test_sql_is_only_text(world: World, text: str) -> None:
 @pytest.fixture
 def breakable(tmp_path: Path) -> Iterator[World]:
     """A copy of the product with a capability that breaks, and a model that calls it in every turn."""
-    shutil.copy(ROOT / "main.py", tmp_path)
-    shutil.copytree(ROOT / "functions", tmp_path / "functions", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "functions" / "capabilities" / "breakage.py").write_text(BREAKABLE)
-    with started(source=tmp_path, OPENAI_MODEL="emulator?fail=endless_calls") as world:
+    with started(source=copied(tmp_path, breakage=BREAKABLE), OPENAI_MODEL="emulator?fail=endless_calls") as world:
         yield world
 
 

@@ -20,13 +20,6 @@ def world() -> Iterator[World]:
         yield world
 
 
-@pytest.fixture(scope="module")
-def deployed() -> Iterator[World]:
-    """The function as Google runs it, with no word about anonymous callers. Nothing here reaches a store."""
-    with started("mcp", **DEPLOYED) as world:
-        yield world
-
-
 # The protocol
 
 

@@ -10,10 +10,9 @@ import httpx
 import jsonschema
 import pytest
 
-from tests.deployed import DEPLOYED
-from tests.mcp import ERAS, FORECAST, NEW, OLD, Json, called, failed, posted, result, with_capability
+from tests.mcp import ERAS, FORECAST, NEW, OLD, Json, called, failed, posted, result
 from tests.upstream import after, answer, serving
-from tests.world import World, started
+from tests.world import World, copied, started
 
 NAMING = re.compile(
     r"(^|_|/)(id|ids|uuid|trace|request|session|token|time|timestamp|created|updated|asked)(_|$)|_(at|id|ms)$", re.IGNORECASE
@@ -67,16 +66,9 @@ def world() -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
-def deployed() -> Iterator[World]:
-    """The function as Google runs it, with no word about anonymous callers. Nothing here reaches a store."""
-    with started("mcp", **DEPLOYED) as world:
-        yield world
-
-
-@pytest.fixture(scope="module")
 def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The function with a capability of these tests."""
-    with started("mcp", source=with_capability(tmp_path_factory.mktemp("trials"), TRIALS)) as world:
+    with started("mcp", source=copied(tmp_path_factory.mktemp("trials"), trials=TRIALS)) as world:
         yield world
 
 
@@ -208,7 +200,7 @@ def test_a_tool_that_needs_a_sign_in_says_where_and_calls_nothing(trials: World,
 
     told = called(trials, era, "move_meeting", {"word": "Monday"})
 
-    assert tool["securitySchemes"] == tool["_meta"]["securitySchemes"] == [{"type": "oauth2", "scopes": ["added"]}]
+    assert tool["securitySchemes"] == tool["_meta"]["securitySchemes"] == [{"type": "oauth2", "scopes": ["trials"]}]
     assert tool["annotations"] == {"readOnlyHint": False, "destructiveHint": True, "openWorldHint": True}
     assert failed(told)["code"] == "unauthenticated"
     (challenge,) = told["_meta"]["mcp/www_authenticate"]
@@ -218,7 +210,7 @@ def test_a_tool_that_needs_a_sign_in_says_where_and_calls_nothing(trials: World,
         "resource_metadata": f"{trials.environ['PUBLIC_BASE_URL']}/.well-known/oauth-protected-resource/mcp",
         "error": "insufficient_scope",
         "error_description": failed(told)["message"],
-        "scope": "added",
+        "scope": "trials",
     }
     assert "MOVED" not in trials.output
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from functions.core.capability import Example
 from tests.mcp import ERAS, NEW, called, result
 from tests.published import CONFIGURATION, derived
 from tests.test_readme import example as readme_example
-from tests.world import ROOT, World, started
+from tests.world import ROOT, World, copied, started
 
 PROMPTS = [example for capability in CATALOGUE.capabilities for example in capability.examples if example.operation]
 
@@ -161,14 +160,11 @@ def published(source: Path, folder: Path) -> dict[str, Any]:
 
 
 def test_a_capability_file_changes_everything_that_is_published_and_no_code(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    for part in ("functions", "infra"):
-        shutil.copytree(ROOT / part, source / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "main.py", source)
+    for folder in (plain := tmp_path / "plain", more := tmp_path / "more"):
+        folder.mkdir()
 
-    before = published(source, tmp_path / "before")
-    (source / "functions/capabilities/holidays.py").write_text(readme_example("capability holidays.py"), "utf-8")
-    after = published(source, tmp_path / "after")
+    before = published(copied(plain), tmp_path / "before")
+    after = published(copied(more, holidays=readme_example("capability holidays.py")), tmp_path / "after")
 
     weather, holidays = "get_weather_forecast", "list_public_holidays"
     assert before == {"openapi": {f"/tools/{weather}"}, "tools": {weather}, "keywords": ["weather"], "form": {weather}, "skill": False}
