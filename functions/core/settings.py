@@ -1,15 +1,15 @@
 """What a deployment may choose: environment variables, read once, every fault told at once."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from functions.core.capability import Api
 from functions.core.providers import COMPATIBLE, PROVIDERS, Provider
-from functions.core.setting_kinds import LOOPBACK, Category, Email, Line, Origin, Origins, Store, Switch, Url
+from functions.core.setting_kinds import LOOPBACK, Audience, Category, Email, Line, Origin, Origins, Store, Switch, Topic, Url
+from functions.core.setting_reading import Reading, present
 
 
 class InvalidSettings(Exception):
@@ -162,6 +162,27 @@ class Settings(BaseModel):
         description="The most tokens of earlier messages that the model sees, counted as UTF-8 bytes: never too few.",
     )
 
+    turns_topic: Topic | None = Field(
+        None,
+        alias="TURNS_TOPIC",
+        description="The Pub/Sub topic, `projects/…/topics/…`, to which turns go that this instance cannot finish. Unset: none.",
+    )
+    push_audience: Audience | None = Field(
+        None, alias="PUSH_AUDIENCE", description="Whom the push subscription's token must be meant for. `worker` needs it where deployed."
+    )
+    push_account: Email | None = Field(
+        None, alias="PUSH_ACCOUNT", description="The service account that Pub/Sub pushes as. `worker` needs it where deployed."
+    )
+    pubsub_emulator_host: Annotated[str, Field(pattern=r"^[^\s/]+:\d+$")] | None = Field(
+        None, alias="PUBSUB_EMULATOR_HOST", description="`host:port` of Google's emulator. Local only."
+    )
+    instance_billing_set: Switch | None = Field(
+        None,
+        alias="INSTANCE_BILLING",
+        description="Whether the instance has a processor between requests, as Cloud Run's instance-based billing gives it; without, a "
+        "slow turn goes to TURNS_TOPIC. Unset: `off` where deployed, `on` elsewhere.",
+    )
+
     k_service: str | None = Field(
         None, alias="K_SERVICE", description="Set by Google where deployed; switches every local convenience off."
     )
@@ -192,6 +213,11 @@ class Settings(BaseModel):
         return self.anonymous_chat if self.anonymous_chat is not None else not self.deployed
 
     @property
+    def instance_billing(self) -> bool:
+        """Whether work may go on when no request is open."""
+        return self.instance_billing_set if self.instance_billing_set is not None else not self.deployed
+
+    @property
     def website(self) -> str:
         """Where people read about the plugin."""
         return self.publisher_url or f"{self.public_base_url}/support"
@@ -218,20 +244,23 @@ class Settings(BaseModel):
         return sorted({urlsplit(self.api_urls.get(api.name, api.base_url)).hostname or "" for api in apis})
 
     @classmethod
-    def read(cls, environ: Mapping[str, str], apis: Sequence[Api] = ()) -> "Settings":
+    def read(cls, environ: Mapping[str, str], apis: Sequence[Api] = (), needs: Collection[str] = ()) -> "Settings":
         """The settings in `environ`; an empty variable counts as unset, and each of `apis` adds its own.
+
+        `needs` are variables that the reading function cannot do without where deployed.
 
         Raises:
             InvalidSettings: with every fault, not only the first.
         """
-        reading = _Reading(environ)
+        reading = Reading(environ)
         fields = {name: (field.alias, field.annotation, field.metadata) for name, field in cls.model_fields.items() if field.alias}
         values = {name: reading.value(alias, Annotated[kind, *more] if more else kind) for name, (alias, kind, more) in fields.items()}
-        values["api_urls"] = _set({api.name: reading.value(api.url_setting, Url) for api in apis})
-        values["api_keys"] = _set({api.name: reading.value(api.key_setting, SecretStr) for api in apis if api.key_setting})
-        settings = cls.model_construct(**_set(values))
+        values["api_urls"] = present({api.name: reading.value(api.url_setting, Url) for api in apis})
+        values["api_keys"] = present({api.name: reading.value(api.key_setting, SecretStr) for api in apis if api.key_setting})
+        settings = cls.model_construct(**present(values))
+        lacking = [variable for variable in needs if settings.deployed and not environ.get(variable)]
         # A value that was refused is a fault once, and not missing as well.
-        faults = {**settings.contradictions(), **reading.faults}
+        faults = {**settings.contradictions(), **dict.fromkeys(lacking, "required where this function is deployed"), **reading.faults}
         keyed = (api for api in apis if settings.deployed and api.name in settings.api_keys)
         faults |= {
             api.url_setting: "no key may travel over http" for api in keyed if settings.api_urls.get(api.name, "").startswith("http:")
@@ -247,6 +276,11 @@ class Settings(BaseModel):
             faults["OPENAI_API_KEY"] = "set it or OPENAI_API_KEY_SECRET, not both"
         if self.mcp_chat and not self.anonymous:
             faults["MCP_CHAT"] = "needs ANONYMOUS_CHAT=on: there is no sign-in yet, so nobody could call the tool"
+        push = {"PUSH_AUDIENCE": self.push_audience, "PUSH_ACCOUNT": self.push_account}
+        if any(push.values()):
+            faults |= {
+                name: "goes with its pair; set PUSH_AUDIENCE and PUSH_ACCOUNT, or neither" for name, value in push.items() if not value
+            }
         if not self.deployed:
             return faults
         if not self.public_base_url.startswith("https://"):
@@ -258,31 +292,6 @@ class Settings(BaseModel):
         faults |= {name: "required where deployed; the published pages name it" for name, value in named.items() if not value}
         if self.store_url != "firestore":
             faults["STORE"] = "a deployed function's disk is its memory and dies with it; use firestore"
-        if self.firestore_emulator_host:
-            faults["FIRESTORE_EMULATOR_HOST"] = "an emulator is for local use; unset it"
+        emulators = {"FIRESTORE_EMULATOR_HOST": self.firestore_emulator_host, "PUBSUB_EMULATOR_HOST": self.pubsub_emulator_host}
+        faults |= {name: "an emulator is for local use; unset it" for name, host in emulators.items() if host}
         return faults
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """Reads variables one by one, and keeps what is wrong with each."""
-
-    variables: Mapping[str, str]
-    faults: dict[str, str] = field(default_factory=dict)
-
-    def value(self, variable: str, kind: Any) -> Any:
-        """The variable as `kind`; None where it is unset or wrong."""
-        if not self.variables.get(variable):
-            return None
-        try:
-            return TypeAdapter(kind).validate_python(self.variables[variable])
-        except ValidationError as error:
-            # Without the value: it may be a key.
-            told = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
-            self.faults[variable] = told.removeprefix("Value error, ")
-            return None
-
-
-def _set(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that are there."""
-    return {name: value for name, value in values.items() if value is not None}

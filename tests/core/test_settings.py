@@ -69,6 +69,10 @@ def test_every_fault_is_told_at_once() -> None:
         "CHAT_BUDGET_SECONDS": "41",
         "STORE": "sqlite:/tmp/x.db",
         "FIRESTORE_EMULATOR_HOST": "localhost:8085",
+        "PUBSUB_EMULATOR_HOST": "localhost:8085",
+        "TURNS_TOPIC": "plugin-turns",
+        "PUSH_AUDIENCE": "http://plugin-worker.example.com",
+        "PUSH_ACCOUNT": "plugin-invoker",
         "OPENAI_API_KEY": "sk-secret",
         "OPENAI_API_KEY_SECRET": "projects/p/secrets/s/versions/latest",
         "OPENAI_BASE_URL": "http://model.example.com/v1",
@@ -173,3 +177,45 @@ def test_an_api_brings_its_own_settings() -> None:
     assert settings.api_keys["open-meteo-forecast"].get_secret_value() == "k"
     with pytest.raises(InvalidSettings, match="OPEN_METEO_FORECAST_URL"):
         Settings.read({"OPEN_METEO_FORECAST_URL": "file:///etc/passwd"}, [api])
+
+
+def test_work_between_requests_is_for_instances_that_are_billed_for_it() -> None:
+    unset = [Settings.read(environ).instance_billing for environ in ({}, DEPLOYED)]
+    chosen = [Settings.read(environ | {"INSTANCE_BILLING": value}).instance_billing for environ, value in (({}, "off"), (DEPLOYED, "on"))]
+
+    assert (unset, chosen) == ([True, False], [False, True])
+
+
+@pytest.mark.parametrize("topic", ["plugin-turns", "projects/demo/topics/ab", "projects/demo/topics/a/b", "projects/demo/topics/a%2Fb"])
+def test_a_topic_that_could_lead_elsewhere_is_refused(topic: str) -> None:
+    with pytest.raises(InvalidSettings, match="TURNS_TOPIC"):
+        Settings.read({"TURNS_TOPIC": topic})
+
+
+def test_an_audience_keeps_its_slash() -> None:
+    settings = Settings.read({"PUSH_AUDIENCE": "https://worker.example/", "PUSH_ACCOUNT": "plugin-invoker@demo.iam.gserviceaccount.com"})
+
+    assert settings.push_audience == "https://worker.example/"
+
+
+@pytest.mark.parametrize(
+    ("variable", "environ"),
+    [
+        ("PUSH_ACCOUNT", {"PUSH_AUDIENCE": "https://worker.example"}),
+        ("PUSH_AUDIENCE", {"PUSH_ACCOUNT": "plugin-invoker@demo.iam.gserviceaccount.com"}),
+    ],
+)
+def test_half_a_check_of_the_push_is_refused(variable: str, environ: dict[str, str]) -> None:
+    with pytest.raises(InvalidSettings, match=f"{variable}: goes with its pair"):
+        Settings.read(environ)
+
+
+def test_what_one_function_needs_is_required_of_it_alone_and_only_where_deployed() -> None:
+    needs = ("PUSH_AUDIENCE", "PUSH_ACCOUNT")
+
+    with pytest.raises(InvalidSettings) as refused:
+        Settings.read(DEPLOYED, needs=needs)
+
+    assert str(refused.value).splitlines()[1:] == [f"  - {name}: required where this function is deployed" for name in needs]
+    assert Settings.read(DEPLOYED).deployed
+    assert not Settings.read({}, needs=needs).deployed
