@@ -1,4 +1,4 @@
-"""Google's Firestore emulator for tests, and free ports."""
+"""Google's emulators for tests, and free ports."""
 
 import contextlib
 import socket
@@ -6,28 +6,29 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from infra.local import firestore_emulator
+from infra.local import google_emulators
 
-Missing = firestore_emulator.Missing
+Missing = google_emulators.Missing
 
 
-@contextlib.contextmanager
-def firestore() -> Iterator[str]:
-    """The `host:port` of an emulator that lives as long as the block.
+def firestore() -> contextlib.AbstractContextManager[str]:
+    """The `host:port` of a Firestore emulator that lives as long as the block.
 
     Raises:
         Missing: there is no Java, no gcloud, or no emulator in gcloud's folder.
     """
-    port = free_port()
-    emulator = subprocess.Popen(firestore_emulator.command(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        _wait_until_ready(f"http://127.0.0.1:{port}/", emulator)
-        yield f"127.0.0.1:{port}"
-    finally:
-        emulator.kill()
-        emulator.wait()
+    return _running(google_emulators.firestore)
+
+
+def pubsub() -> contextlib.AbstractContextManager[str]:
+    """The `host:port` of a Pub/Sub emulator that lives as long as the block.
+
+    Raises:
+        Missing: there is no Java, no gcloud, or no emulator in gcloud's folder.
+    """
+    return _running(google_emulators.pubsub)
 
 
 def free_port() -> int:
@@ -38,6 +39,18 @@ def free_port() -> int:
         return port
 
 
+@contextlib.contextmanager
+def _running(command: Callable[[int], list[str]]) -> Iterator[str]:
+    port = free_port()
+    emulator = subprocess.Popen(command(port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_until_ready(f"http://127.0.0.1:{port}/", emulator)
+        yield f"127.0.0.1:{port}"
+    finally:
+        emulator.kill()
+        emulator.wait()
+
+
 def _wait_until_ready(url: str, emulator: subprocess.Popen[bytes], seconds: float = 30.0) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until and emulator.poll() is None:
@@ -46,4 +59,4 @@ def _wait_until_ready(url: str, emulator: subprocess.Popen[bytes], seconds: floa
                 return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.05)
-    raise RuntimeError("The Firestore emulator did not become ready.")
+    raise RuntimeError("The emulator did not become ready.")

@@ -18,7 +18,7 @@ from functions.capabilities import CATALOGUE
 from functions.capabilities.weather import FORECAST, GEOCODING
 from functions.core.settings import InvalidSettings, Settings
 from infra.environment import FILE, Unreadable, environment
-from infra.local import firestore_emulator
+from infra.local import google_emulators
 from infra.local.children import Child, Died
 from infra.local.serving import LOOPBACK
 
@@ -118,8 +118,8 @@ class _World:
             return
         try:
             port = _free_port()
-            emulator = await self._start("the Firestore emulator", await asyncio.to_thread(firestore_emulator.command, port))
-        except firestore_emulator.Missing as missing:
+            emulator = await self._start("the Firestore emulator", await asyncio.to_thread(google_emulators.firestore, port))
+        except google_emulators.Missing as missing:
             raise Impossible(f"STORE=firestore cannot run here: {missing}. Without STORE, conversations live in SQLite.") from missing
         await emulator.until(lambda: _answers(f"http://{LOOPBACK}:{port}/"))
         self.environ |= {"FIRESTORE_EMULATOR_HOST": f"{LOOPBACK}:{port}", "GOOGLE_CLOUD_PROJECT": PROJECT}
