@@ -20,6 +20,7 @@ from functions.core.settings import Settings
 if TYPE_CHECKING:
     from functions.adapters.credentials import Credential
     from functions.adapters.outgoing import Outgoing
+    from functions.adapters.pubsub import PubSubTopic
     from functions.core.asking import Toolbox
     from functions.core.turn import Turns
 
@@ -77,6 +78,18 @@ class Services:
 
         emulator, database = self._settings.firestore_emulator_host, self._settings.firestore_database
         return FirestoreDocuments(self._settings.google_cloud_project, database, emulator_host=emulator)
+
+    @cached_property
+    def topic(self) -> "PubSubTopic | None":
+        """Where turns go that this process cannot finish; None: nowhere but here."""
+        name, emulator = self._settings.turns_topic, self._settings.pubsub_emulator_host
+        if name is None:
+            return None
+        from functions.adapters.credentials import Fixed
+        from functions.adapters.google_token import GoogleToken
+        from functions.adapters.pubsub import PubSubTopic
+
+        return PubSubTopic(self._outgoing, Fixed("") if emulator else GoogleToken(), name, emulator_host=emulator)
 
     @cached_property
     def _model(self) -> Model:

@@ -41,6 +41,16 @@ def firestore_emulator() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def pubsub_emulator() -> Iterator[str]:
+    """The `host:port` of one emulator for all tests; a project of its own isolates each of them (tests/push.py)."""
+    try:
+        with emulators.pubsub() as address:
+            yield address
+    except emulators.Missing as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
 def world() -> Iterator[World]:
     """One running product for all tests that only ask it something; who changes or stops it starts its own."""
     with started() as world:
