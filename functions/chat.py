@@ -1,34 +1,43 @@
 """Conversations: POST /chat, the transcript, and single operations by POST /tools/{operation}."""
 
+import re
+from datetime import timedelta
+
 import functions_framework.aio
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import wiring
-from functions.adapters.http import Edge, Incoming, answer, json_text, nothing
+from functions.adapters.http import Edge, Incoming, Life, accepted, answer, json_text, nothing
 from functions.capabilities import CATALOGUE
 from functions.core import strict_json, transcript
 from functions.core.asking import MAX_RESULT, Toolbox
 from functions.core.caller import Caller, admitted
 from functions.core.documents import Documents
 from functions.core.errors import Invalid, NotFound, Unauthenticated
-from functions.core.rest import ChatAnswer, ChatRequest, PageRequest, Transcript
+from functions.core.question import Done, Outcome
+from functions.core.rest import AnswerRequest, ChatAnswer, ChatRequest, PageRequest, PendingAnswer, Transcript
 from functions.core.settings import Settings
-from functions.core.turn import Done, OutOfTime, Turns
+from functions.core.turn import Turns
 
 CONVERSATION_HEADER = "openai-conversation-id"
 """ChatGPT's own name for the conversation, in each call of an Action (wire.md 1.6): a hint, never an identity."""
 
 
+KEY_HEADER = "idempotency-key"
+"""https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/: a string, in quotes there; Stripe and others send it bare."""
+
+
 class Chat:
     """The endpoints."""
 
-    def __init__(self, settings: Settings, documents: Documents, turns: Turns, toolbox: Toolbox) -> None:
+    def __init__(self, settings: Settings, documents: Documents, turns: Turns, toolbox: Toolbox, life: Life) -> None:
         self._settings = settings
         self._documents = documents
         self._turns = turns
         self._toolbox = toolbox
+        self._life = life
 
     def edge(self) -> Edge:
         """The function's HTTP."""
@@ -36,26 +45,34 @@ class Chat:
             "chat",
             {
                 "/chat": {"POST": self.ask},
+                "/answer": {"POST": self.get_answer},
                 "/chat/{session_id}": {"GET": self.read, "DELETE": self.remove},
                 "/tools/{operation}": {"POST": self.call},
             },
             budget_seconds=self._settings.chat_budget_seconds,
             project=self._settings.google_cloud_project,
             names=self._settings.names,
+            life=self._life,
         )
 
     async def ask(self, incoming: Incoming) -> Response:
-        """POST /chat: one turn."""
-        caller = self._admitted(incoming)
-        asked = strict_json.read(ChatRequest, await incoming.body())
+        """POST /chat: one turn; or, with a turn_id in place of a query, what became of one."""
+        caller, body = self._admitted(incoming), strict_json.loads(await incoming.body())
+        if isinstance(body, dict) and "turn_id" in body:
+            return await self._answer(caller, strict_json.model_of(AnswerRequest, body), incoming)
+        asked = strict_json.model_of(ChatRequest, body)
         hint = incoming.request.headers.get(CONVERSATION_HEADER)
-        question = caller.question(asked.query, asked.session_id, hint, wiring.new_secret)
-        match await self._turns.run(question, incoming.deadline):
-            case Done(turn):
-                incoming.notes |= turn.spent
-                return answer(ChatAnswer.of(question.session_id, turn))
-            case OutOfTime(error):
-                raise error
+        question = caller.question(asked.query, asked.session_id, hint, wiring.new_secret, _key(incoming.request))
+        return _told(question.session_id, await self._turns.run(question, incoming.deadline), incoming)
+
+    async def get_answer(self, incoming: Incoming) -> Response:
+        """POST /answer: what became of a turn that was pending."""
+        caller = self._admitted(incoming)
+        return await self._answer(caller, strict_json.read(AnswerRequest, await incoming.body()), incoming)
+
+    async def _answer(self, caller: Caller, asked: AnswerRequest, incoming: Incoming) -> Response:
+        outcome = await self._turns.poll(caller.owner, asked.session_id, asked.turn_id, incoming.deadline)
+        return _told(asked.session_id, outcome, incoming)
 
     async def read(self, incoming: Incoming) -> Response:
         """GET /chat/{session_id}: a page of the transcript."""
@@ -96,6 +113,30 @@ class Chat:
         return caller.owner
 
 
+def _told(session_id: str, outcome: Outcome, incoming: Incoming) -> Response:
+    """200 with the answer, or 202 with where it will be."""
+    if isinstance(outcome, Done):
+        incoming.notes |= outcome.turn.spent
+        return answer(ChatAnswer.of(session_id, outcome.turn))
+    pending = PendingAnswer(session_id=session_id, turn_id=outcome.turn_id)
+    return accepted(pending, timedelta(milliseconds=pending.poll_after_ms))
+
+
+def _key(request: Request) -> str | None:
+    """The Idempotency-Key, bare.
+
+    Raises:
+        Invalid: it is none that could be told from others.
+    """
+    keys = request.headers.getlist(KEY_HEADER)
+    if not keys:
+        return None
+    found = re.fullmatch(r'"?([ -~]{1,255}?)"?', keys[0].strip())
+    if len(keys) > 1 or found is None:
+        raise Invalid("Idempotency-Key is there once, with 1 to 255 characters of ASCII; a UUID will do.")
+    return found[1]
+
+
 def _page(request: Request) -> PageRequest:
     """Which part of the transcript the query asks for."""
     asked = request.query_params.multi_items()
@@ -108,8 +149,8 @@ def _page(request: Request) -> PageRequest:
 
 
 _settings = wiring.settings(CATALOGUE.apis)
-_services = wiring.Services(_settings, CATALOGUE)
-EDGE = Chat(_settings, _services.documents, _services.turns, _services.toolbox(MAX_RESULT)).edge()
+_services = wiring.services(CATALOGUE)
+EDGE = Chat(_settings, _services.documents, _services.turns, _services.toolbox(MAX_RESULT), _services.life).edge()
 
 
 @functions_framework.aio.http

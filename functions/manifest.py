@@ -22,10 +22,10 @@ from functions.adapters.http import CHATGPT, FAULTS, Edge, Incoming, Pages, docu
 from functions.capabilities import CATALOGUE
 from functions.core.ai_plugin import ai_plugin, description_for_people
 from functions.core.capability import Capability, Catalogue
-from functions.core.conversation import TURN_LIFETIME
 from functions.core.errors import NotFound
 from functions.core.openapi import openapi
 from functions.core.settings import Settings
+from functions.core.stored import TURN_LIFETIME
 from functions.routes import ROUTES
 
 ASSETS = Path(__file__).parent / "assets"

@@ -40,18 +40,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import wiring
-from functions.adapters.http import CHATGPT, Edge, Exchange, Incoming, Pages, challenge, rpc_failure
+from functions.adapters.http import CHATGPT, Edge, Exchange, Incoming, Life, Pages, challenge, rpc_failure
 from functions.capabilities import CATALOGUE
 from functions.core import strict_json
 from functions.core.ai_plugin import description_for_people
 from functions.core.asking import Toolbox
 from functions.core.caller import admitted, identified
-from functions.core.capability import CHAT, Catalogue
+from functions.core.capability import CHAT, GET_ANSWER, Catalogue
 from functions.core.errors import CantileverError, Invalid, Malformed, Unauthenticated
 from functions.core.mcp_tools import MAX_TOOL_RESULT, ChatResult, instructions, tools
-from functions.core.rest import ChatRequest
+from functions.core.question import Done
+from functions.core.rest import AnswerRequest, ChatRequest
 from functions.core.settings import Settings
-from functions.core.turn import Done, OutOfTime, Turns
+from functions.core.turn import Turns
 from functions.core.visible import visible
 from functions.routes import ROUTES
 
@@ -88,9 +89,10 @@ logging.getLogger("mcp").setLevel(logging.CRITICAL + 1)
 class Mcp:
     """The endpoint."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, toolbox: Toolbox, turns: Turns | None) -> None:
+    def __init__(self, settings: Settings, catalogue: Catalogue, toolbox: Toolbox, turns: Turns | None, life: Life) -> None:
         self._settings = settings
         self._toolbox = toolbox
+        self._life = life
         self._turns = turns
         """None where there are no conversations here (MCP_CHAT)."""
         self._tools = {tool["name"]: tool for tool in tools(settings, catalogue)}
@@ -134,6 +136,7 @@ class Mcp:
                 loopback=not self._settings.deployed,
             ),
             failure=rpc_failure,
+            life=self._life,
         )
 
     async def serve(self, incoming: Incoming) -> Response:
@@ -175,17 +178,20 @@ class Mcp:
     async def _answer(self, params: CallToolRequestParams, incoming: Incoming) -> str:
         """The result of a tool as JSON text."""
         arguments = json.dumps(params.arguments or {})
-        if params.name == CHAT and self._turns:
+        if self._turns is None or params.name not in (CHAT, GET_ANSWER):
+            return await self._toolbox.call(params.name, arguments, incoming.deadline)
+        caller = admitted(self._settings, incoming.request.headers.get("authorization"))
+        if params.name == GET_ANSWER:
+            wanted = strict_json.read(AnswerRequest, arguments)
+            session_id = wanted.session_id
+            outcome = await self._turns.poll(caller.owner, session_id, wanted.turn_id, incoming.deadline)
+        else:
             asked = strict_json.read(ChatRequest, arguments)
-            caller = admitted(self._settings, incoming.request.headers.get("authorization"))
             question = caller.question(asked.query, asked.session_id, _hint(params), wiring.new_secret)
-            match await self._turns.run(question, incoming.deadline):
-                case Done(turn):
-                    incoming.notes |= turn.spent
-                    return ChatResult.of(question.session_id, turn).model_dump_json()
-                case OutOfTime(error):
-                    raise error
-        return await self._toolbox.call(params.name, arguments, incoming.deadline)
+            session_id = question.session_id
+            outcome = await self._turns.run(question, incoming.deadline)
+        incoming.notes |= outcome.turn.spent if isinstance(outcome, Done) else {}
+        return ChatResult.of(session_id, outcome).text
 
     def _fault(self, error: CantileverError) -> CallToolResult:
         """An error that the client's model reads and acts on; where signing in would help, the client is told where."""
@@ -263,8 +269,8 @@ def _hint(params: CallToolRequestParams) -> str | None:
 
 
 _settings = wiring.settings(CATALOGUE.apis)
-_services = wiring.Services(_settings, CATALOGUE)
-EDGE = Mcp(_settings, CATALOGUE, _services.toolbox(MAX_TOOL_RESULT), _services.turns if _settings.mcp_chat else None).edge()
+_services = wiring.services(CATALOGUE)
+EDGE = Mcp(_settings, CATALOGUE, _services.toolbox(MAX_TOOL_RESULT), _services.turns if _settings.mcp_chat else None, _services.life).edge()
 
 
 @functions_framework.aio.http

@@ -1,16 +1,21 @@
 """All functions behind one entry point: for the local world, and for a deployment without a load balancer."""
 
+import re
+
 import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import chat, manifest, mcp
-from functions.adapters.http import pattern
+from functions.adapters.http import HEALTH, pattern
 from functions.routes import ROUTES
 
 EDGES = {"manifest": manifest.EDGE, "chat": chat.EDGE, "mcp": mcp.EDGE}
 
-_TABLE = [(pattern(template), EDGES[name]) for name, templates in ROUTES.items() for template in templates]
+_TABLE = [
+    (re.compile(HEALTH), chat.EDGE),  # It has everything that has to be opened.
+    *((pattern(template), EDGES[name]) for name, templates in ROUTES.items() for template in templates),
+]
 
 
 @functions_framework.aio.http

@@ -16,6 +16,7 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     ),
     "chat": (
         "/chat",
+        "/answer",
         "/chat/{session_id}",
         "/tools/{operation}",
     ),

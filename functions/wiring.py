@@ -4,6 +4,7 @@ What is chosen here is imported when the process starts and connects when it is 
 """
 
 import os
+import random
 import secrets
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,9 +12,10 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from functions.adapters.http.life import Life
 from functions.core.capability import Api, Catalogue, Operation, Web
 from functions.core.deadline import Deadline
-from functions.core.documents import Documents
+from functions.core.documents import Documents, Key
 from functions.core.model import Model
 from functions.core.settings import Settings
 
@@ -22,17 +24,28 @@ if TYPE_CHECKING:
     from functions.adapters.outgoing import Outgoing
     from functions.adapters.pubsub import PubSubTopic
     from functions.core.asking import Toolbox
+    from functions.core.backlog import Backlog
+    from functions.core.records import Records
+    from functions.core.sweep import Sweep
     from functions.core.turn import Turns
+
+SWEEP_SECONDS = 60.0  # as often as Cloud Scheduler does it where there is a topic
 
 
 @cache
-def settings(apis: tuple[Api, ...]) -> Settings:
-    """The configuration of this process, read once.
+def settings(apis: tuple[Api, ...], needs: tuple[str, ...] = ()) -> Settings:
+    """The configuration of this process, read once. `needs` are variables that the calling function cannot do without where deployed.
 
     Raises:
         InvalidSettings: with every fault.
     """
-    return Settings.read(os.environ, apis)
+    return Settings.read(os.environ, apis, needs)
+
+
+@cache
+def services(catalogue: Catalogue) -> "Services":
+    """The services of this process; functions behind one entry point share them."""
+    return Services(settings(catalogue.apis), catalogue)
 
 
 class Services:
@@ -42,6 +55,8 @@ class Services:
     def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
         self._settings = settings
         self._catalogue = catalogue
+        self.life = Life()
+        """What the services need of the process: each adds its own when it is chosen."""
 
     def toolbox(self, max_result: int) -> "Toolbox":
         """The operations, each with its view of the outside world; `max_result` bounds what they give, in bytes."""
@@ -51,24 +66,60 @@ class Services:
 
     @cached_property
     def turns(self) -> "Turns":
-        """Conversations, with the model that answers in them."""
-        from functions.core.asking import MAX_RESULT, standing_instructions
-        from functions.core.conversation import Limits
+        """Conversations, as requests see them."""
+        from functions.core.admission import Admission
         from functions.core.turn import Turns
 
-        hours = timedelta(hours=self._settings.conversation_hours)
-        return Turns(
-            documents=self.documents,
-            model=self._model,
-            toolbox=self.toolbox(MAX_RESULT),
-            limits=Limits(self._settings.buffer_messages, self._settings.buffer_tokens, hours),
-            instructions=standing_instructions,
+        if self.topic is None:
+            self.life.repeats(SWEEP_SECONDS, self.sweep.run)
+        return Turns(self.backlog, Admission(self._settings.max_turns_per_instance, self._settings.max_turns_per_owner))
+
+    @cached_property
+    def sweep(self) -> "Sweep":
+        """What is done once a minute."""
+        from functions.core.sweep import Sweep
+
+        return Sweep(self._records, self.backlog)
+
+    @cached_property
+    def backlog(self) -> "Backlog":
+        """The turns that go on behind their requests, and the model that answers them."""
+        from functions.adapters.log import log
+        from functions.core.answering import Answering
+        from functions.core.asking import MAX_RESULT, standing_instructions
+        from functions.core.backlog import Backlog
+        from functions.core.conversation import Limits
+        from functions.core.spend import Ledger
+
+        chosen = self._settings
+        backlog = Backlog(
+            records=self._records,
+            answering=Answering(self._model, self.toolbox(MAX_RESULT), standing_instructions),
+            limits=Limits(chosen.buffer_messages, chosen.buffer_tokens, timedelta(hours=chosen.conversation_hours)),
+            ledger=Ledger(self._records, chosen.daily_tokens_per_owner, chosen.daily_tokens),
+            topic=self.topic,
             new_id=new_secret,
+            turn_seconds=chosen.turn_seconds,
+            background=chosen.instance_billing,
+            report=lambda message, fields: log(message, **fields),
         )
+        self.life.leaves(backlog.stop)
+        return backlog
+
+    @cached_property
+    def _records(self) -> "Records":
+        from functions.core.records import Records
+
+        return Records(self.documents, below=lambda most: random.uniform(0, most))
 
     @cached_property
     def documents(self) -> Documents:
         """The store."""
+        documents = self._documents()
+        self.life.opens("the store", lambda deadline: documents.get([Key("conversations", "ready")], deadline))
+        return documents
+
+    def _documents(self) -> Documents:
         kind, _, path = self._settings.store_url.partition(":")
         if kind == "sqlite":
             from functions.adapters.sqlite import SqliteDocuments
@@ -95,9 +146,11 @@ class Services:
     def _model(self) -> Model:
         from functions.adapters.chat_completions import ChatCompletions
 
+        key = _credential(self._settings)
+        self.life.opens("the model's key", key.token)
         return ChatCompletions(
             self._outgoing,
-            _credential(self._settings),
+            key,
             base_url=self._settings.openai_base_url,
             model=self._settings.openai_model,
             provider=self._settings.provider,

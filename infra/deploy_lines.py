@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from functions.core.conversation import CONVERSATIONS, TURNS
+from functions.core.stored import CONVERSATIONS, TURNS
 from functions.routes import ROUTES
 
 TABLE = Path(__file__).with_name("functions.json")

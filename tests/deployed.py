@@ -3,22 +3,22 @@
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import httpx
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from functions import wiring
 from functions.adapters.http import Edge
+from functions.adapters.http.life import Life
 from functions.adapters.sqlite import SqliteDocuments
 from functions.capabilities import CATALOGUE
+from functions.chat import Chat
 from functions.core.asking import Toolbox, standing_instructions
-from functions.core.conversation import Limits
 from functions.core.model import Reply, Usage, User
 from functions.core.settings import Settings
 from functions.core.turn import Turns
+from tests import conversations
 from tests.fakes import CannedWeb, Meddling, ScriptedModel
 
 DEPLOYED = {
@@ -59,8 +59,13 @@ async def opened(
     store = SqliteDocuments(folder / "documents.db")
     documents, model = Meddling(store), ScriptedModel(*(Reply(f"Answer {number}.", "stop", usage=Usage(1, 1)) for number in range(5)))
     toolbox = Toolbox(CATALOGUE.operations, lambda operation, deadline: CannedWeb({}))
-    turns = Turns(documents, model, toolbox, Limits(40, 8000, timedelta(hours=1)), standing_instructions, wiring.new_secret)
+    turns = conversations.turns(documents, model, toolbox=toolbox, instructions=standing_instructions)
     routes = [Route(path, edge.__call__, methods=["GET", "POST", "DELETE"]) for path, edge in edges(settings, turns, toolbox).items()]
     async with httpx.AsyncClient(transport=httpx.ASGITransport(Starlette(routes=routes)), base_url=DEPLOYED["PUBLIC_BASE_URL"]) as client:
         yield Opened(client, documents, model)
     await store.close()
+
+
+def chat(settings: Settings, turns: Turns, toolbox: Toolbox) -> Edge:
+    """The edge of conversations over these."""
+    return Chat(settings, turns.backlog.records.documents, turns, toolbox, Life()).edge()

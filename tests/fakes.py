@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from functions.core.capability import Api, Query
@@ -46,6 +47,19 @@ class CannedWeb:
         return self.answers[path]
 
 
+class Published:
+    """A topic that keeps what is published, or fails."""
+
+    def __init__(self, *failures: CantileverError) -> None:
+        self.failures = list(failures)
+        self.texts: list[str] = []
+
+    async def publish(self, text: str, deadline: Deadline) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.texts.append(text)
+
+
 class Meddling:
     """A store that lets a test act just before each of the first commits, and may lose acknowledgements or refuse to write."""
 
@@ -68,6 +82,9 @@ class Meddling:
 
     async def list(self, collection: str, parent: str, *, after: str = "", limit: int, deadline: Deadline) -> Sequence[Document]:
         return await self.documents.list(collection, parent, after=after, limit=limit, deadline=deadline)
+
+    async def expired(self, collection: str, before: datetime, *, limit: int, deadline: Deadline) -> Sequence[Document]:
+        return await self.documents.expired(collection, before, limit=limit, deadline=deadline)
 
     async def commit(self, writes: Sequence[Write], deadline: Deadline) -> None:
         if self.before:

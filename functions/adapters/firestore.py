@@ -15,7 +15,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -26,10 +26,12 @@ from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrp
 from functions.adapters.google_account import account
 from functions.core.deadline import Deadline
 from functions.core.documents import ABSENT, ANY, Conflict, Delete, Document, Key, Place, Require, Snapshot, Version, Write
-from functions.core.errors import Refused, StoreUnavailable, Upstream
+from functions.core.errors import Refused, StoreExhausted, StoreUnavailable, Upstream
 
-CAP = 2.0
+CAP = 1.5
 """Seconds one RPC may take, however far the deadline is: a dead store is told from a slow one while there is time left to say so."""
+
+EXHAUSTED = timedelta(seconds=2)  # quotas are counted by the minute or the day; a client that comes back at once makes it worse
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.5
 """Seconds before an ABORTED commit is sent again, at most: the pause is random below this, which doubles."""
@@ -73,7 +75,7 @@ _BatchGet, _BatchGot = types.BatchGetDocumentsRequest.pb(), types.BatchGetDocume
 _RunQuery, _QueryRan = types.RunQueryRequest.pb(), types.RunQueryResponse.pb()
 _Commit, _Committed = types.CommitRequest.pb(), types.CommitResponse.pb()
 _ABOVE, _BELOW = types.StructuredQuery.FieldFilter.Operator.GREATER_THAN, types.StructuredQuery.FieldFilter.Operator.LESS_THAN
-_PLACE = {"field_path": "place"}
+_PLACE, _EXPIRY = {"field_path": "place"}, {"field_path": "expires_at"}
 
 
 class FirestoreDocuments:
@@ -98,16 +100,25 @@ class FirestoreDocuments:
 
     async def list(self, collection: str, parent: str, *, after: str = "", limit: int, deadline: Deadline) -> Sequence[Document]:
         """See `Documents.list`."""
+        # "0" is the character behind "/".
+        above = {"field_filter": {"field": _PLACE, "op": _ABOVE, "value": {"string_value": f"{parent}/{after}"}}}
+        below = {"field_filter": {"field": _PLACE, "op": _BELOW, "value": {"string_value": f"{parent}0"}}}
+        between = {"composite_filter": {"op": "AND", "filters": [above, below]}}
+        return await self._query(collection, between, _PLACE, limit, deadline)
+
+    async def expired(self, collection: str, before: datetime, *, limit: int, deadline: Deadline) -> Sequence[Document]:
+        """See `Documents.expired`."""
+        earlier = {"field_filter": {"field": _EXPIRY, "op": _BELOW, "value": {"timestamp_value": before}}}
+        return await self._query(collection, earlier, _EXPIRY, limit, deadline)
+
+    async def _query(self, collection: str, where: Any, order: Any, limit: int, deadline: Deadline) -> Sequence[Document]:
+        query = {
+            "from_": [{"collection_id": collection}],
+            "where": where,
+            "order_by": [{"field": order}],
+            "limit": {"value": limit},
+        }
         async with self._connected(deadline) as store:
-            # "0" is the character behind "/".
-            above = {"field_filter": {"field": _PLACE, "op": _ABOVE, "value": {"string_value": f"{parent}/{after}"}}}
-            below = {"field_filter": {"field": _PLACE, "op": _BELOW, "value": {"string_value": f"{parent}0"}}}
-            query = {
-                "from_": [{"collection_id": collection}],
-                "where": {"composite_filter": {"op": "AND", "filters": [above, below]}},
-                "order_by": [{"field": _PLACE}],
-                "limit": {"value": limit},
-            }
             request = _RunQuery(parent=f"{store.database}/documents", structured_query=query)
             call = store.list(request, timeout=_timeout(deadline), metadata=store.metadata)
             found = [answer.document async for answer in call if answer.HasField("document")]
@@ -149,6 +160,8 @@ class FirestoreDocuments:
         except grpc.aio.AioRpcError as error:
             if error.code() in CONFIGURATION:
                 raise Refused("The document store refuses us: check the project, the database and the service account's role.") from error
+            if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+                raise StoreExhausted("The document store is over its quota; try again in a moment.", retry_after=EXHAUSTED) from error
             raise StoreUnavailable("The document store failed or did not answer.") from error
 
     def _connection(self) -> "asyncio.Task[_Connection]":

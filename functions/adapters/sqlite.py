@@ -56,6 +56,10 @@ LIST = """
 SELECT collection, id, version, updated_at, parent, position, body FROM documents
 WHERE collection = ? AND parent = ? AND position > ? ORDER BY position LIMIT ?
 """
+EXPIRED = """
+SELECT collection, id, version, updated_at, parent, position, body FROM documents
+WHERE collection = ? AND expires_at < ? ORDER BY expires_at LIMIT ?
+"""
 CREATE = """
 INSERT INTO documents (version, updated_at, expires_at, parent, position, body, collection, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (collection, id) DO NOTHING
@@ -91,7 +95,11 @@ class SqliteDocuments:
 
     async def list(self, collection: str, parent: str, *, after: str = "", limit: int, deadline: Deadline) -> Sequence[Document]:
         """See `Documents.list`."""
-        return await self._read(partial(_list, (collection, parent, after, limit)), deadline)
+        return await self._read(partial(_list, LIST, (collection, parent, after, limit)), deadline)
+
+    async def expired(self, collection: str, before: datetime, *, limit: int, deadline: Deadline) -> Sequence[Document]:
+        """See `Documents.expired`."""
+        return await self._read(partial(_list, EXPIRED, (collection, _text(before), limit)), deadline)
 
     async def commit(self, writes: Sequence[Write], deadline: Deadline) -> None:
         """See `Documents.commit`."""
@@ -165,8 +173,8 @@ def _get(keys: str, connection: sqlite3.Connection) -> Snapshot:
     return Snapshot(read_at, {document.key: document for document in map(_document, connection.execute(GET, (keys,)).fetchall())})
 
 
-def _list(query: tuple[str, str, str, int], connection: sqlite3.Connection) -> Sequence[Document]:
-    return list(map(_document, connection.execute(LIST, query).fetchall()))
+def _list(query: str, values: Sequence[str | int], connection: sqlite3.Connection) -> Sequence[Document]:
+    return list(map(_document, connection.execute(query, values).fetchall()))
 
 
 def _commit(writes: Sequence[Write], connection: sqlite3.Connection) -> bool:

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Literal
 
 from functions.core.capability import Operation, Web
-from functions.core.conversation import Step
 from functions.core.deadline import Deadline
 from functions.core.errors import CantileverError, CapabilityFault, DeadlinePassed, Filtered, Invalid, TooLarge, Unauthenticated, Upstream
 from functions.core.model import Assistant, Call, Message, Model, Reply, Result, System, Usage, User
+from functions.core.stored import Step
 from functions.core.visible import visible
 
 MAX_ROUNDS = 4
@@ -36,6 +36,8 @@ class Answer:
 class Tally:
     """What a turn has cost so far, asking in vain included: the caller's, so that a turn that fails still tells it."""
 
+    began: float
+    """On the deadline's clock."""
     steps: list[Step] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
 

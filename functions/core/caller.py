@@ -1,13 +1,12 @@
 """Who calls, and which conversations they may reach."""
 
-import hashlib
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from functions.core.errors import Unauthenticated
+from functions.core.question import Question
 from functions.core.settings import Settings
-from functions.core.turn import Question
+from functions.core.stored import digest
 
 ANONYMOUS = ""
 """The owner of conversations that nobody signed in for: the session token alone opens them."""
@@ -26,17 +25,23 @@ class Caller:
     """Whether we know who it is: a signed-in user, or the one person of a local world. Only those may name a conversation themselves;
     a stranger goes on with a token that we minted, which is a secret."""
 
-    def question(self, query: str, session_id: str | None, hint: str | None, new_id: Callable[[], str]) -> Question:
+    @property
+    def signed_in(self) -> bool:
+        """Whether they are a person that we know by their sign-in."""
+        return self.owner not in (ANONYMOUS, LOCAL)
+
+    def question(self, query: str, session_id: str | None, hint: str | None, new_id: Callable[[], str], key: str | None = None) -> Question:
         """What they ask, in the conversation they mean.
 
         `hint` is the client's own name for its conversation (`openai-conversation-id`, `_meta["openai/session"]`): whoever we know may
-        forget our token and still go on. It is never an identity: the conversation's key is made of the owner as well.
+        forget our token and still go on. It is never an identity: the conversation's key is made of the owner as well. `key` is their
+        Idempotency-Key: a conversation that begins with it is the same when it is sent again; but a stranger's may be anybody's.
         """
         if session_id is not None:
-            return Question(self.owner, session_id, query, "any" if self.known else "known")
-        if hint and self.known:
-            return Question(self.owner, _named_after(hint), query, "any")
-        return Question(self.owner, new_id(), query, "new")
+            return Question(self.owner, session_id, query, "any" if self.known else "known", key, self.signed_in)
+        if self.known and (name := hint or key):
+            return Question(self.owner, _named_after("hint" if hint else "key", name), query, "any", key, self.signed_in)
+        return Question(self.owner, new_id(), query, "new", key, self.signed_in)
 
 
 def identified(settings: Settings, authorization: str | None) -> Caller:
@@ -62,6 +67,6 @@ def admitted(settings: Settings, authorization: str | None) -> Caller:
     return caller
 
 
-def _named_after(hint: str) -> str:
+def _named_after(kind: str, name: str) -> str:
     """A session token that follows from a client's name for its conversation, whatever characters that has."""
-    return "from-" + urlsafe_b64encode(hashlib.sha256(hint.encode()).digest()).rstrip(b"=").decode("ascii")
+    return "from-" + digest(kind, name)

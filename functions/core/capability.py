@@ -18,7 +18,7 @@ from functions.core import signature, strict_json
 from functions.core.errors import CantileverError, CapabilityFault
 from functions.core.model import Tool
 
-CHAT, GET_TRANSCRIPT, DELETE_CONVERSATION = RESERVED = ("chat", "get_transcript", "delete_conversation")
+CHAT, GET_ANSWER, GET_TRANSCRIPT, DELETE_CONVERSATION = RESERVED = ("chat", "get_answer", "get_transcript", "delete_conversation")
 """Our own operations (core/openapi.py, core/mcp_tools.py); no capability may publish one of these names."""
 
 
@@ -135,9 +135,9 @@ class Capability:
     examples: Sequence[Example]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Catalogue:
-    """All capabilities, in order of their names."""
+    """All capabilities, in order of their names. There is one in a process, equal only to itself."""
 
     capabilities: Sequence[Capability]
 

@@ -101,6 +101,9 @@ class Documents(Protocol):
     async def list(self, collection: str, parent: str, *, after: str = "", limit: int, deadline: Deadline) -> Sequence[Document]:
         """Up to `limit` documents placed under `parent`, in order, beginning behind the position `after`."""
 
+    async def expired(self, collection: str, before: datetime, *, limit: int, deadline: Deadline) -> Sequence[Document]:
+        """Up to `limit` documents whose `expires_at` is before a moment, the oldest first, as far as the store still has them."""
+
     async def commit(self, writes: Sequence[Write], deadline: Deadline) -> None:
         """Apply up to 100 writes, all or none, in one round trip.
 

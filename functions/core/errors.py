@@ -10,15 +10,22 @@
     │   ├── Forbidden          a page or a name that may not reach us
     │   ├── NotFound           no such thing, or not yours: the two look alike
     │   ├── MethodNotAllowed   the path exists, the method does not
+    │   ├── KeyReused          an Idempotency-Key that was another question's
     │   └── Filtered           the model's provider refuses this content
     ├── Unauthenticated        the caller must present an authorization, or a new one
     ├── TryLater               the same request may succeed later
     │   ├── SessionBusy        other questions of the session are being answered
+    │   ├── TooManyTurns       one owner asks more at a time than one may
+    │   ├── Overloaded         this instance has as many turns as it can carry
+    │   ├── OwnerSpent         one owner has used up the day's tokens
+    │   ├── DeploymentSpent    everybody together has
     │   ├── DeadlinePassed     the request's own deadline passed
     │   ├── Upstream           a foreign system failed or did not answer
     │   └── StoreUnavailable   the document store failed or did not answer
+    │       └── StoreExhausted it refuses for now, and nothing was written
     └── TellOperator           only the deployment's owner can mend it
         ├── Refused            a foreign system refuses us: a key, a quota, a wrong model name
+        ├── Abandoned          a turn that ended whoever began to answer it
         └── CapabilityFault    a capability breaks a rule of this house
 
 `code` is stable and goes over the wire, as `retryable` does. Messages are read by people and by models: they say what to do and
@@ -103,6 +110,12 @@ class MethodNotAllowed(ChangeRequest):
         self.allowed = allowed
 
 
+class KeyReused(ChangeRequest):
+    """The Idempotency-Key belongs to another question of the session."""
+
+    code = "idempotency_key_reused"
+
+
 class Filtered(ChangeRequest):
     """The model's provider refuses this content; other words may do."""
 
@@ -132,6 +145,30 @@ class SessionBusy(TryLater):
     code = "session_busy"
 
 
+class TooManyTurns(TryLater):
+    """One owner has as many turns open as one owner may; this one was not begun."""
+
+    code = "too_many_turns"
+
+
+class Overloaded(TryLater):
+    """This instance has as many turns open as it can carry; this one was not begun."""
+
+    code = "overloaded"
+
+
+class OwnerSpent(TryLater):
+    """One owner has used up what one owner may in a day."""
+
+    code = "daily_limit_of_caller"
+
+
+class DeploymentSpent(TryLater):
+    """All owners together have used up the deployment's day."""
+
+    code = "daily_limit_of_deployment"
+
+
 class DeadlinePassed(TryLater):
     """The request's own deadline passed before the work was done."""
 
@@ -150,6 +187,10 @@ class StoreUnavailable(TryLater):
     code = "store_unavailable"
 
 
+class StoreExhausted(StoreUnavailable):
+    """The document store refuses us for now, over its quota; nothing was written, and asking again at once would make it worse."""
+
+
 class TellOperator(CantileverError):
     """Only the deployment's owner can mend it."""
 
@@ -160,7 +201,23 @@ class Refused(TellOperator):
     code = "upstream_refused"
 
 
+class Abandoned(TellOperator):
+    """A turn that ended, several times over, whoever began to answer it."""
+
+    code = "abandoned"
+
+
 class CapabilityFault(TellOperator):
     """A capability breaks a rule of this house; raised while it is imported, or when it reaches for an API it does not name."""
 
     code = "capability_fault"
+
+
+def recalled(code: str, message: str) -> CantileverError:
+    """The error that was told under this code before, to be told again; one that this revision does not know is a fault of ours."""
+    kinds = [CantileverError]
+    for kind in kinds:
+        if kind.code == code:
+            return kind(message)
+        kinds += kind.__subclasses__()
+    return CantileverError(message)

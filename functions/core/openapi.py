@@ -11,11 +11,11 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import models_json_schema
 
 from functions.core.ai_plugin import description_for_people
-from functions.core.capability import CHAT, DELETE_CONVERSATION, GET_TRANSCRIPT, Catalogue, Operation, lean
-from functions.core.conversation import SessionId
+from functions.core.capability import CHAT, DELETE_CONVERSATION, GET_ANSWER, GET_TRANSCRIPT, Catalogue, Operation, lean
 from functions.core.errors import CapabilityFault
-from functions.core.rest import ChatAnswer, ChatRequest, ErrorAnswer, PageRequest, Transcript
+from functions.core.rest import AnswerRequest, ChatAnswer, ChatRequest, ErrorAnswer, PageRequest, PendingAnswer, Transcript
 from functions.core.settings import Settings
+from functions.core.stored import SessionId
 
 Json = dict[str, Any]
 
@@ -29,7 +29,8 @@ def openapi(settings: Settings, catalogue: Catalogue, faults: Mapping[str, str])
     operations = catalogue.operations.values()
     # An anonymous session token may not stand in a URL (functions/chat.py): outside a local world nobody could call these.
     by_token = settings.local
-    schemas, names = _schemas(operations, (ChatAnswer, Transcript, ErrorAnswer) if by_token else (ChatAnswer, ErrorAnswer))
+    answers = (ChatAnswer, PendingAnswer, ErrorAnswer)
+    schemas, names = _schemas(operations, (*answers, Transcript) if by_token else answers)
     refused = {status: {"description": meaning, "content": _content(names[ErrorAnswer])} for status, meaning in faults.items()}
     return {
         "openapi": "3.1.0",
@@ -42,7 +43,8 @@ def openapi(settings: Settings, catalogue: Catalogue, faults: Mapping[str, str])
         "servers": [{"url": settings.public_base_url}],
         "security": [],
         "paths": {
-            "/chat": {"post": _chat(catalogue, names) | {"responses": _done(names[ChatAnswer]) | refused}},
+            "/chat": {"post": _chat(catalogue, names) | {"responses": _answered(names) | refused}},
+            "/answer": {"post": _answer(names) | {"responses": _answered(names) | refused}},
             **({"/chat/{session_id}": _conversation(names, refused)} if by_token else {}),
             **{
                 f"/tools/{operation.name}": {"post": _tool(operation, names) | {"responses": _done(names[operation.result]) | refused}}
@@ -57,9 +59,20 @@ def _chat(catalogue: Catalogue, names: Mapping[type[BaseModel], str]) -> Json:
     return {
         "operationId": CHAT,
         "summary": "Ask in a conversation that is remembered.",
-        "description": "Answers a question with the operations below where they help. Send the session_id of the answer with the next question.",
+        "description": "Answers a question with the operations below where they help. Send the session_id of the answer with the next question. "
+        f"Where the status is pending, get the answer by {GET_ANSWER}.",
         "x-openai-isConsequential": not catalogue.read_only,
         "requestBody": _body(names[ChatRequest]),
+    }
+
+
+def _answer(names: Mapping[type[BaseModel], str]) -> Json:
+    return {
+        "operationId": GET_ANSWER,
+        "summary": "Get the answer of a turn that was pending.",
+        "description": "Waits a few seconds for it. Where the status is pending again, ask again after poll_after_ms.",
+        "x-openai-isConsequential": False,
+        "requestBody": _body(names[AnswerRequest]),
     }
 
 
@@ -112,9 +125,13 @@ def _done(name: str) -> Json:
     return {"200": {"description": "Done.", "content": _content(name)}}
 
 
+def _answered(names: Mapping[type[BaseModel], str]) -> Json:
+    return _done(names[ChatAnswer]) | {"202": {"description": "There is no answer yet.", "content": _content(names[PendingAnswer])}}
+
+
 def _schemas(operations: Iterable[Operation], answers: Iterable[type[BaseModel]]) -> tuple[Json, Mapping[type[BaseModel], str]]:
     """The component schemas, and the name of each model among them."""
-    incoming: list[type[BaseModel]] = [ChatRequest, *(operation.arguments for operation in operations)]
+    incoming: list[type[BaseModel]] = [ChatRequest, AnswerRequest, *(operation.arguments for operation in operations)]
     outgoing: list[type[BaseModel]] = [*answers, *(operation.result for operation in operations)]
     wanted: list[tuple[type[BaseModel], Literal["validation", "serialization"]]] = [
         *((model, "validation") for model in incoming),

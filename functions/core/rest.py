@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from functions.core.conversation import Failure, SessionId, Step, Tokens, TranscriptTurn, Turn
+from functions.core.stored import Failure, SessionId, Step, Tokens, TranscriptTurn, Turn, TurnId
 from functions.core.transcript import Entry
 
 MAX_QUERY = 8_000  # characters; as JSON spells control characters that is 48,000, and ChatGPT drops answers of 100,000
@@ -22,6 +22,15 @@ class ChatRequest(BaseModel):
         str, Field(min_length=1, max_length=MAX_QUERY, pattern=r"^[^\x00]*$", description="What the user asks, in their own words.")
     ]
     session_id: SessionId | None = Field(None, description="The session token of an earlier answer, to go on; leave it out to begin anew.")
+
+
+class AnswerRequest(BaseModel):
+    """Asks for the answer of a turn that was pending."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    session_id: SessionId = Field(description="The session token of the answer that was pending.")
+    turn_id: TurnId
 
 
 class ChatAnswer(BaseModel):
@@ -41,6 +50,15 @@ class ChatAnswer(BaseModel):
     def of(cls, session_id: str, turn: Turn) -> "ChatAnswer":
         """What is told of a turn that was done."""
         return cls.model_validate({"session_id": session_id, **turn.model_dump(include=set(cls.model_fields))})
+
+
+class PendingAnswer(BaseModel):
+    """There is no answer yet; it will be there under these names."""
+
+    session_id: str = Field(description="Whoever has it can continue this conversation, and get the answer.")
+    turn_id: str = Field(description="Send it with the session_id to get the answer.")
+    status: Literal["pending"] = "pending"
+    poll_after_ms: int = Field(default=1000, description="How long to wait before asking, in milliseconds.")
 
 
 class Transcript(BaseModel):

@@ -1,14 +1,15 @@
 """What a deployment may choose: environment variables, read once, every fault told at once."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from functions.core.capability import Api
+from functions.core.plugin_settings import PluginSettings
 from functions.core.providers import COMPATIBLE, PROVIDERS, Provider
-from functions.core.setting_kinds import LOOPBACK, Audience, Category, Email, Line, Origin, Origins, Store, Switch, Topic, Url
+from functions.core.setting_kinds import LOOPBACK, Audience, Email, Line, Origins, Store, Switch, Topic, Url
 from functions.core.setting_reading import Reading, present
 
 
@@ -16,71 +17,8 @@ class InvalidSettings(Exception):
     """The configuration is wrong; the message lists every fault, a line each."""
 
 
-class Settings(BaseModel):
-    """The whole configuration, frozen. A field's alias is its environment variable; its description stands in the README's table."""
-
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
-
-    public_base_url: Origin = Field(
-        "http://localhost:8080",
-        alias="PUBLIC_BASE_URL",
-        description="The origin under which ChatGPT reaches this deployment; every published URL begins with it. https where deployed.",
-    )
-    plugin_name: Annotated[Line, Field(max_length=20)] = Field(
-        "Cantilever", alias="PLUGIN_NAME", description="The plugin's name for people, at most 20 characters."
-    )
-    plugin_name_for_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{1,50}$")] = Field(
-        "cantilever", alias="PLUGIN_NAME_FOR_MODEL", description="The plugin's name for models: letters, digits and _, at most 50."
-    )
-    plugin_description: Annotated[Line, Field(max_length=100)] | None = Field(
-        None,
-        alias="PLUGIN_DESCRIPTION",
-        description="What the plugin does, for people, at most 100 characters. Unset: the capabilities' own words.",
-    )
-    plugin_description_for_model: Annotated[str, Field(min_length=1, max_length=8000)] | None = Field(
-        None,
-        alias="PLUGIN_DESCRIPTION_FOR_MODEL",
-        description="When a model should call it, at most 8,000 characters. Unset: the operations' own words.",
-    )
-    plugin_subtitle: Annotated[Line, Field(max_length=30)] | None = Field(
-        None,
-        alias="PLUGIN_SUBTITLE",
-        description="The line under the name in OpenAI's directory, at most 30 characters. Unset: the capabilities' names.",
-    )
-    plugin_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = Field(
-        "1.0.0",
-        alias="PLUGIN_VERSION",
-        description="The version of the plugin package and of the MCP server. OpenAI's directory wants a new one when a tool changes.",
-    )
-    plugin_category: Category = Field(
-        "PRODUCTIVITY", alias="PLUGIN_CATEGORY", description=f"Where OpenAI's directory lists the plugin: {', '.join(get_args(Category))}."
-    )
-    publisher_name: Annotated[Line, Field(max_length=80)] | None = Field(
-        None,
-        alias="PUBLISHER_NAME",
-        description="Who operates this deployment and answers for it in the legal pages. Required where deployed.",
-    )
-    publisher_url: Annotated[Url, Field(max_length=1024)] | None = Field(
-        None,
-        alias="PUBLISHER_URL",
-        description="The publisher's own website; the plugin package needs it, https. Unset, MCP names `/support` here.",
-    )
-    contact_email: Email | None = Field(
-        None, alias="CONTACT_EMAIL", description="Where users get help; in the manifest. Required where deployed."
-    )
-    privacy_email: Email | None = Field(
-        None, alias="PRIVACY_EMAIL", description="Who answers privacy requests; on /privacy. Required where deployed."
-    )
-    classic_manifest: Switch = Field(
-        True,
-        alias="CLASSIC_MANIFEST",
-        description="`off` withholds `/.well-known/ai-plugin.json`: OpenAI's directory scan has been reported to fail on its presence.",
-    )
-    openai_apps_challenge: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,1000}$")] | None = Field(
-        None,
-        alias="OPENAI_APPS_CHALLENGE",
-        description="The token that proves the domain to OpenAI, served at `/.well-known/openai-apps-challenge`.",
-    )
+class Settings(PluginSettings):
+    """The whole configuration, frozen."""
 
     openai_api_key: SecretStr | None = Field(
         None, alias="OPENAI_API_KEY", description="The model's API key itself: for local use. Deployed, name a secret instead."
@@ -134,6 +72,29 @@ class Settings(BaseModel):
 
     chat_budget_seconds: Annotated[float, Field(ge=1, le=40, allow_inf_nan=False)] = Field(
         5.0, alias="CHAT_BUDGET_SECONDS", description="Within this every call is answered, 1 to 40 s; ChatGPT itself gives up at 45."
+    )
+    turn_seconds: Annotated[float, Field(ge=5, le=540, allow_inf_nan=False)] = Field(
+        120.0,
+        alias="TURN_SECONDS",
+        description="Within this a turn is answered that goes on behind its request, 5 to 540 s; then it has failed.",
+    )
+    max_turns_per_instance: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        1000, alias="MAX_TURNS_PER_INSTANCE", description="The most turns that are open in one instance; beyond them 503."
+    )
+    max_turns_per_owner: Annotated[int, Field(ge=1, le=1000)] = Field(
+        8,
+        alias="MAX_TURNS_PER_OWNER",
+        description="The most turns that one owner has open in one instance; beyond them 429. A stranger's owner is the session.",
+    )
+    daily_tokens_per_owner: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        alias="DAILY_TOKENS_PER_OWNER",
+        description="The model's tokens that one owner may use in a day (UTC); beyond them 429. Unset: no limit.",
+    )
+    daily_tokens: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        alias="DAILY_TOKENS",
+        description="The model's tokens that all together may use in a day (UTC); beyond them 503. Unset: no limit.",
     )
     anonymous_chat: Switch | None = Field(
         None,

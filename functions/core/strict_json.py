@@ -69,7 +69,15 @@ def read(model: type[M], raw: bytes | str) -> M:
         Malformed: it is not JSON.
         Invalid: it is JSON of another shape; the message names its first faults, and quotes no value.
     """
-    value = loads(raw)
+    return model_of(model, loads(raw))
+
+
+def model_of(model: type[M], value: Any) -> M:
+    """A `model` from what `loads` gave, read as `read` does.
+
+    Raises:
+        Invalid: it is of another shape.
+    """
     try:
         # Spelled anew, so that no second reader can understand the caller's bytes in another way.
         return model.model_validate_json(json.dumps(value), strict=True)

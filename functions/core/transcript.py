@@ -1,12 +1,14 @@
 """Reading and removing a whole conversation: for people, not for the model."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from functions.core.conversation import TURNS, Head, Turn, conversation_key, opened
+from functions.core.conversation import opened
 from functions.core.deadline import Deadline
-from functions.core.documents import ANY, Conflict, Delete, Documents
+from functions.core.documents import ANY, Conflict, Delete, Document, Documents
 from functions.core.errors import NotFound
+from functions.core.stored import TURNS, Head, Turn, conversation_key
 
 DELETED_AT_ONCE = 100  # the most writes of a commit (core/documents.py)
 
@@ -55,6 +57,13 @@ async def remove(documents: Documents, owner: str, session_id: str, deadline: De
         # A failed turn may have come between; now that there is no head, no other can.
         await _empty(documents, thread, deadline)
         return
+
+
+async def remove_ended(documents: Documents, head: Document, deadline: Deadline) -> None:
+    """Delete a conversation that has ended, with all its turns; one that began again meanwhile is left."""
+    await _empty(documents, Head.model_validate_json(head.body).thread, deadline)
+    with suppress(Conflict):
+        await documents.commit([Delete(head.key, head.version)], deadline)
 
 
 async def _empty(documents: Documents, thread: str, deadline: Deadline) -> None:

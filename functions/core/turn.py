@@ -1,190 +1,105 @@
-"""One turn of a conversation: read it, ask the model, write what came of it, all or nothing.
+"""Turns of conversations, as their requests see them.
 
-Two turns on one conversation may run at once. In one process they stand in line. Between processes the commit requires the head that
-was read: whoever comes second reads again and asks the model again, so that it answers to what was really said before.
+What is done in time costs one read and one commit (core/attempt.py). What is not goes on behind its request, in the order of its
+conversation's queue (core/backlog.py), and whoever asks for it waits here.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Literal
-from weakref import WeakValueDictionary
 
-from functions.core.asking import Answer, Tally, Toolbox, ask
-from functions.core.conversation import Conversation, Failure, Limits, Tokens, Turn, begun, conversation_key, opened, turn_key
+from functions.core.admission import Admission
+from functions.core.attempt import Attempt
+from functions.core.backlog import Backlog
+from functions.core.conversation import opened
 from functions.core.deadline import Deadline
-from functions.core.documents import Conflict, Documents, Key, Snapshot, Version
-from functions.core.errors import CantileverError, DeadlinePassed, NotFound, SessionBusy, StoreUnavailable
-from functions.core.model import Model, User
+from functions.core.documents import Key
+from functions.core.errors import NotFound, recalled
+from functions.core.lines import Lines
+from functions.core.question import Done, Outcome, Pending, Question
+from functions.core.stored import Turn, conversation_key, turn_key
 
 COMMIT_RESERVE = 1.2  # seconds of the budget that are kept for the commit and its repetition (reliability.md 1.5)
-MAX_WAITING = 3
-"""Turns that wait behind the running one. More would wait for longer than their time, and those behind them for nothing (design.md 5)."""
-
-RETRY_BUSY = timedelta(seconds=1)
-
+READ_RESERVE = 0.5  # seconds of the budget that are kept for one more read
 RESERVED_SHARE = 0.25  # of the budget at most, so that a short one is not all reserve
 
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a caller wants answered, and in which conversation."""
-
-    owner: str
-    session_id: str
-    query: str
-    session: Literal["new", "known", "any"]
-    """Whether the session token was minted for this question, must be one that we know, or may be one that the caller invented."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The turn is in the transcript, with its answer."""
-
-    turn: Turn
-
-
-@dataclass(frozen=True, slots=True)
-class OutOfTime:
-    """The deadline passed before there was an answer; the transcript holds the turn as failed."""
-
-    error: DeadlinePassed
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What came of asking: a turn to keep, the error that ended it, and the head that was read before."""
-
-    turn: Turn
-    error: CantileverError | None
-    heard_at: Version | None
+FIRST_POLL, LONGEST_POLL = 0.1, 0.5
+"""Seconds between looks at a turn that another process works on."""
 
 
 @dataclass(frozen=True)
 class Turns:
-    """What turns need of the world."""
+    """The turns of all conversations."""
 
-    documents: Documents
-    model: Model
-    toolbox: Toolbox
-    limits: Limits
-    instructions: Callable[[datetime], str]
-    """What the operator tells the model, given the store's clock."""
-    new_id: Callable[[], str]
-    _lines: WeakValueDictionary[Key, "_Line"] = field(default_factory=WeakValueDictionary, init=False, repr=False)
+    backlog: Backlog
+    admission: Admission
+    _lines: Lines[Outcome] = field(default_factory=Lines, init=False, repr=False)
 
-    async def run(self, question: Question, deadline: Deadline) -> Done | OutOfTime:
-        """Answer a question and keep the turn.
+    async def run(self, question: Question, deadline: Deadline) -> Outcome:
+        """Answer a question and keep the turn, or keep it as pending.
 
         Raises:
             NotFound: the session must be known and is not.
-            SessionBusy: MAX_WAITING others wait in this process; nothing was asked and nothing kept.
+            KeyReused: its key belongs to another question of the session.
+            SessionBusy: MAX_WAITING others wait; nothing was asked and nothing kept.
+            Overloaded, TooManyTurns, OwnerSpent, DeploymentSpent: a limit was reached; nothing was asked and nothing kept.
             Filtered, Upstream, Refused, CapabilityFault: there is no answer; the transcript holds the turn as failed.
             StoreUnavailable: the store failed; whether the turn was kept is unknown.
             Refused: the store refuses us too; nothing was kept.
         """
-        patience = deadline.earlier(min(COMMIT_RESERVE, RESERVED_SHARE * deadline.left()))
-        key = conversation_key(question.owner, question.session_id)
-        async with self._in_line(key, patience):
-            outcome = await self._kept(question, key, patience, deadline)
-        if outcome.error is None:
-            return Done(outcome.turn)
-        if isinstance(outcome.error, DeadlinePassed):
-            return OutOfTime(outcome.error)
-        raise outcome.error
-
-    async def _kept(self, question: Question, key: Key, patience: Deadline, deadline: Deadline) -> _Outcome:
-        """What came of the question, once it is in the transcript."""
-        turn_id, began, tally = self.new_id(), deadline.clock(), Tally()
-        outcome: _Outcome | None = None
-        unknown = 0
-        while True:
-            found = await self.documents.get([key, turn_key(key, turn_id)], deadline)
-            if outcome and turn_key(key, turn_id) in found.documents:
-                return outcome  # The commit had been applied and only its acknowledgement was lost.
-            conversation = self._conversation(question, key, found)
-            if outcome is None or (outcome.error is None and outcome.heard_at != conversation.version):
-                answer, error = await self._asked(question.query, conversation, found.read_at, patience, tally)
-                turn = _turn(turn_id, question.query, answer, error, tally, found.read_at, round((deadline.clock() - began) * 1000))
-                outcome = _Outcome(turn, error, conversation.version)
-            if outcome.error and question.session == "new":
-                return outcome  # Nobody knows the token of this conversation, and nobody will.
-            try:
-                # Half of what is left, so that an unknown outcome can be read back, and the commit repeated once.
-                await self.documents.commit(conversation.writes(outcome.turn, self.limits), deadline.earlier(deadline.left() / 2))
-                return outcome
-            except Conflict:
-                continue
-            except StoreUnavailable:
-                unknown += 1
-                if unknown > 1:
-                    raise
-
-    def _conversation(self, question: Question, key: Key, found: Snapshot) -> Conversation:
-        """The conversation that was found, or one that begins."""
-        head = found.documents.get(key)
-        conversation = opened(key, head, found.read_at)
-        if conversation is None and question.session == "known":
-            raise NotFound("There is no such session, or it has ended; leave session_id out to begin anew.")
-        return conversation or begun(key, head, found.read_at, self.new_id())
-
-    async def _asked(
-        self, query: str, conversation: Conversation, now: datetime, patience: Deadline, tally: Tally
-    ) -> tuple[Answer | None, CantileverError | None]:
-        """The model's answer, or why there is none."""
-        said = [*conversation.messages(), User(query)]
+        key, patience = question.conversation, _patience(deadline, COMMIT_RESERVE)
+        leave = self.admission.enter(question.spender)
+        attempt = Attempt(self.backlog, self._lines, question, key, patience, deadline)
         try:
-            async with patience.limit():
-                return await ask(self.model, self.toolbox, self.instructions(now), said, patience, tally), None
-        except TimeoutError:
-            return None, DeadlinePassed("The answer was not ready in time; ask again.")
-        except CantileverError as error:
-            return None, error
-
-    @asynccontextmanager
-    async def _in_line(self, key: Key, patience: Deadline) -> AsyncIterator[None]:
-        """Wait for the turns of this process on the same conversation; asking beside them would only be asked again.
-
-        Who waits in vain goes on without a place in line: asking then ends at once, because its time has passed.
-        """
-        line = self._lines.setdefault(key, _Line())
-        if line.length > MAX_WAITING:
-            raise SessionBusy("Other questions of this session are still being answered; ask again in a moment.", retry_after=RETRY_BUSY)
-        line.length += 1
-        try:
-            async with AsyncExitStack() as held:
-                with suppress(TimeoutError):
-                    async with patience.limit():
-                        await held.enter_async_context(line.lock)
-                yield
+            outcome = await self._lines.once(key, question.identity, attempt.made)
+            if isinstance(outcome, Pending) and patience.left():
+                return await self._followed(key, outcome.turn_id, patience, deadline)
+            return outcome
         finally:
-            line.length -= 1
+            if attempt.going_on:  # It counts as long as it does.
+                attempt.going_on.add_done_callback(lambda _: leave())
+            else:
+                leave()
+            await self.backlog.ledger.settle(deadline)
+
+    async def poll(self, owner: str, session_id: str, turn_id: str, deadline: Deadline) -> Outcome:
+        """What became of a turn, as far as there is time to wait for it.
+
+        Raises:
+            NotFound: there is no such turn in a conversation of this owner that lives.
+            CantileverError: the error that ended the turn.
+        """
+        return await self._followed(conversation_key(owner, session_id), turn_id, _patience(deadline, READ_RESERVE), deadline)
+
+    async def _followed(self, key: Key, turn_id: str, patience: Deadline, deadline: Deadline) -> Outcome:
+        poll, announced = FIRST_POLL, False
+        while True:
+            found = await self.backlog.records.documents.get([key, turn_key(key, turn_id)], deadline)
+            conversation = opened(key, found.documents.get(key), found.read_at)
+            document = found.documents.get(turn_key(key, turn_id))
+            turn = Turn.read(document.body) if document else None
+            if conversation is None or turn is None:
+                raise NotFound("There is no such turn, or its session has ended.")
+            if turn.status != "pending":
+                return _told(turn)
+            if conversation.free(found.read_at) and not announced:
+                await self.backlog.hand_over(key, deadline)
+                announced = True
+            if not patience.left():
+                return Pending(turn_id)
+            await self.backlog.ended(key, patience.left(), poll)
+            poll = min(2 * poll, LONGEST_POLL)
 
 
-@dataclass(slots=True, weakref_slot=True)
-class _Line:
-    """The turns of one conversation that this process has let in."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    length: int = 0
-    """How many run or wait."""
+def _patience(deadline: Deadline, reserve: float) -> Deadline:
+    """How long one may wait, so that so many seconds are left for what follows."""
+    return deadline.earlier(min(reserve, RESERVED_SHARE * deadline.left()))
 
 
-def _turn(
-    turn_id: str, query: str, answer: Answer | None, error: CantileverError | None, tally: Tally, asked_at: datetime, milliseconds: int
-) -> Turn:
-    """What is kept of a question."""
-    return Turn(
-        turn_id=turn_id,
-        status="done" if answer else "failed",
-        query=query,
-        answer=answer.text if answer else None,
-        finish_reason=answer.finish if answer else None,
-        error=Failure(code=error.code, message=error.message, retryable=error.retryable) if error else None,
-        operations=tuple(tally.steps),
-        usage=Tokens(input_tokens=tally.usage.input_tokens, output_tokens=tally.usage.output_tokens),
-        asked_at=asked_at,
-        milliseconds=milliseconds,
-    )
+def _told(turn: Turn) -> Done:
+    """A turn that ended, to whoever asks for it later.
+
+    Raises:
+        CantileverError: it failed.
+    """
+    if turn.error is not None:
+        raise recalled(turn.error.code, turn.error.message)
+    return Done(turn)

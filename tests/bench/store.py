@@ -6,18 +6,15 @@ import secrets
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import timedelta
 from pathlib import Path
 
 from functions.adapters.firestore import FirestoreDocuments
 from functions.adapters.sqlite import SqliteDocuments
-from functions.core.asking import Toolbox
-from functions.core.conversation import Limits
 from functions.core.deadline import Deadline
 from functions.core.documents import Documents
 from functions.core.model import Message, Reply, Tool
-from functions.core.turn import Done, Question, Turns
-from tests import emulators
+from functions.core.question import Done, Question
+from tests import conversations, emulators
 from tests.bench import counting
 from tests.bench.report import Section, Verdict
 
@@ -103,14 +100,9 @@ async def _counts(direct: Documents, counted: Documents, below: Counter[str], le
 
 async def turn(documents: Documents) -> None:
     """One turn of one conversation."""
-    limits = Limits(40, 8_000, timedelta(hours=24))
-    turns = Turns(documents, Echo(), Toolbox({}, _no_web), limits, lambda now: "Answer.", lambda: secrets.token_urlsafe(16))
+    turns = conversations.turns(documents, Echo())
     done = await turns.run(Question("", "bench", QUESTION, "any"), Deadline.after(10, asyncio.get_running_loop().time))
     assert isinstance(done, Done)
-
-
-def _no_web(*asked: object) -> object:
-    raise AssertionError("this model calls nothing")
 
 
 def _verdict(store: str, turns: Sequence[Counter[str]]) -> Verdict:

@@ -402,6 +402,23 @@ async def test_an_expired_document_is_still_read_until_it_is_cleaned_up(document
     assert await body(documents, "one") == "1"
 
 
+async def test_what_expired_is_found_the_oldest_first(documents: Documents) -> None:
+    now = datetime.now(UTC)
+    ages = {"old": -3, "older": -5, "oldest": -7, "young": 3}
+    writes = [Put(key(name), name, ANY, expires_at=now + timedelta(minutes=minutes)) for name, minutes in ages.items()]
+    await documents.commit(
+        [*writes, put("timeless", "1"), Put(Key("others", "old"), "1", ANY, expires_at=now - timedelta(minutes=9))], soon()
+    )
+
+    found = await documents.expired("things", now, limit=2, deadline=soon())
+    all_found = await documents.expired("things", now, limit=100, deadline=soon())
+
+    assert [document.body for document in found] == ["oldest", "older"]
+    assert [document.body for document in all_found] == ["oldest", "older", "old"]
+    await documents.commit([Delete(found[0].key, found[0].version)], soon())
+    assert [document.body for document in await documents.expired("things", now, limit=1, deadline=soon())] == ["older"]
+
+
 async def test_nothing_is_done_for_a_caller_whose_deadline_has_passed(documents: Documents) -> None:
     await documents.commit([put("one", "before")], soon())
 
@@ -411,5 +428,7 @@ async def test_nothing_is_done_for_a_caller_whose_deadline_has_passed(documents:
         await documents.get([key("one")], soon(0))
     with pytest.raises(StoreUnavailable):
         await documents.list("things", "p", limit=1, deadline=soon(0))
+    with pytest.raises(StoreUnavailable):
+        await documents.expired("things", datetime.now(UTC), limit=1, deadline=soon(0))
 
     assert await body(documents, "one") == "before"

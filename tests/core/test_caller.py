@@ -5,10 +5,10 @@ import re
 import pytest
 
 from functions.core.caller import Caller, admitted, identified
-from functions.core.conversation import conversation_key
 from functions.core.errors import Unauthenticated
+from functions.core.question import Question
 from functions.core.settings import Settings
-from functions.core.turn import Question
+from functions.core.stored import conversation_key
 from tests.deployed import DEPLOYED
 
 ALICE, BOB = Caller("alice", known=True), Caller("bob", known=True)

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.core.conversation import Conversation, Head, Key, Limits, Said, conversation_key, opened, turn_key, within
-from functions.core.documents import Document, Version
+from functions.core.conversation import Conversation, Limits, opened, within
+from functions.core.documents import Document, Key, Version
+from functions.core.stored import Head, Said, conversation_key, turn_key
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 WIDE = Limits(messages=40, tokens=8000, lifetime=timedelta(hours=24))

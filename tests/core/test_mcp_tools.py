@@ -8,9 +8,10 @@ import pytest
 
 from functions.capabilities import CATALOGUE
 from functions.core.capability import Catalogue, collect
-from functions.core.conversation import Turn
 from functions.core.mcp_tools import INSTRUCTIONS_READ, ChatResult, instructions, tools
+from functions.core.question import Done, Pending
 from functions.core.settings import Settings
+from functions.core.stored import Turn
 from tests.core.test_capability import GOOD, HEAD, written
 
 PLAIN, CHATTING = Settings.read({}), Settings.read({"MCP_CHAT": "on"})
@@ -68,12 +69,12 @@ def test_the_order_never_varies(tmp_path: Path) -> None:
     one, other = (tools(CHATTING, collect(found)) for found in (modules, modules[::-1]))
 
     assert json.dumps(one) == json.dumps(other)
-    assert [tool["name"] for tool in one] == ["move_meeting", "count_stars", "chat"]
+    assert [tool["name"] for tool in one] == ["move_meeting", "count_stars", "chat", "get_answer"]
 
 
 def test_the_tool_chat_may_do_what_the_operations_may(mixed: Catalogue) -> None:
-    assert tools(CHATTING, mixed)[-1]["annotations"] == {"readOnlyHint": False, "destructiveHint": True, "openWorldHint": True}
-    assert tools(CHATTING, CATALOGUE)[-1]["annotations"] == {"readOnlyHint": False, "destructiveHint": False, "openWorldHint": False}
+    assert tools(CHATTING, mixed)[-2]["annotations"] == {"readOnlyHint": False, "destructiveHint": True, "openWorldHint": True}
+    assert tools(CHATTING, CATALOGUE)[-2]["annotations"] == {"readOnlyHint": False, "destructiveHint": False, "openWorldHint": False}
 
 
 def test_the_tool_chat_tells_no_ids_and_no_figures() -> None:
@@ -91,7 +92,15 @@ def test_the_tool_chat_tells_no_ids_and_no_figures() -> None:
         }
     )
 
-    assert ChatResult.of("token", turn).model_dump() == {"session_id": "token", "answer": "It rains.", "finish_reason": "stop"}
+    told = json.loads(ChatResult.of("token", Done(turn)).text)
+
+    assert told == {"session_id": "token", "status": "done", "answer": "It rains.", "finish_reason": "stop"}
+
+
+def test_a_pending_answer_tells_what_it_takes_to_get_it() -> None:
+    told = json.loads(ChatResult.of("token", Pending("turn")).text)
+
+    assert told == {"session_id": "token", "status": "pending", "answer": "", "turn_id": "turn", "poll_after_ms": 1000}
 
 
 @pytest.mark.parametrize("settings", [PLAIN, CHATTING], ids=["plain", "with chat"])

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -13,12 +12,15 @@ import pytest
 from functions.adapters.sqlite import SqliteDocuments
 from functions.capabilities import CATALOGUE
 from functions.core.asking import Toolbox
-from functions.core.conversation import Limits, conversation_key
+from functions.core.conversation import Limits
 from functions.core.documents import Document, Documents, Key
 from functions.core.errors import Filtered, NotFound, Refused, SessionBusy, StoreUnavailable, Upstream
 from functions.core.model import Assistant, Call, Message, Reply, Result, System, Usage, User
+from functions.core.question import Done, Question
+from functions.core.stored import conversation_key
 from functions.core.transcript import Entry, page, remove
-from functions.core.turn import Done, OutOfTime, Question, Turns
+from functions.core.turn import Turns
+from tests import conversations
 from tests.deadlines import soon
 from tests.fakes import CannedWeb, Meddling, Scripted, ScriptedModel
 
@@ -45,12 +47,13 @@ async def documents(tmp_path: Path) -> AsyncIterator[Documents]:
     await store.close()
 
 
-def turns(documents: Documents, *script: Scripted, web: CannedWeb | None = None) -> tuple[Turns, ScriptedModel]:
+def turns(
+    documents: Documents, *script: Scripted, web: CannedWeb | None = None, limits: Limits = conversations.DAY, ids: str = "id"
+) -> tuple[Turns, ScriptedModel]:
     model = ScriptedModel(*script)
-    ids = (f"id-{number}" for number in itertools.count(1))
+    numbered = (f"{ids}-{number}" for number in itertools.count(1))
     toolbox = Toolbox(CATALOGUE.operations, lambda operation, deadline: web or CannedWeb(BEIJING))
-    limits = Limits(messages=40, tokens=8000, lifetime=timedelta(hours=24))
-    return Turns(documents, model, toolbox, limits, lambda now: "Be brief.", lambda: next(ids)), model
+    return conversations.turns(documents, model, toolbox=toolbox, limits=limits, new_id=lambda: next(numbered)), model
 
 
 def said(text: str) -> Reply:
@@ -195,21 +198,9 @@ async def test_a_failed_turn_is_shown_and_not_remembered(documents: Documents, f
     assert shown(list(model.asked[2])) == [("System", "Be brief."), ("User", "one"), ("Assistant", "Hello."), ("User", "three")]
 
 
-async def test_out_of_time_is_a_failed_turn_within_the_budget(documents: Documents) -> None:
-    running, _ = turns(documents, 30.0)
-    began = asyncio.get_running_loop().time()
-
-    outcome = await running.run(question("slow"), soon(1.0))
-
-    assert isinstance(outcome, OutOfTime)
-    assert outcome.error.code == "out_of_time"
-    assert asyncio.get_running_loop().time() - began < 1.0
-    assert await transcript(documents) == [("failed", "slow", None)]
-
-
 async def test_the_second_of_two_turns_reads_again_and_asks_again(documents: Documents) -> None:
-    other, _ = turns(documents, said("first"))
-    meddling = Meddling(documents, before=[lambda: replace(other, new_id=lambda: "other").run(question("from elsewhere"), soon())])
+    other, _ = turns(documents, said("first"), ids="other")
+    meddling = Meddling(documents, before=[lambda: other.run(question("from elsewhere"), soon())])
     running, model = turns(meddling, said("wrong: it did not know"), said("right"))
 
     outcome = await running.run(question("from here"), soon())
@@ -277,9 +268,8 @@ async def test_a_failure_of_a_session_that_nobody_knows_is_not_kept(documents: D
 
 
 async def test_what_is_asked_in_vain_is_told_too(documents: Documents) -> None:
-    other, _ = turns(documents, said("first"))
-    elsewhere = replace(other, new_id=lambda: "other")
-    meddling = Meddling(documents, before=[lambda: elsewhere.run(question("from elsewhere"), soon())])
+    other, _ = turns(documents, said("first"), ids="other")
+    meddling = Meddling(documents, before=[lambda: other.run(question("from elsewhere"), soon())])
     running, _ = turns(meddling, called('{"place": "北京"}'), said("in vain"), said("right"))
 
     outcome = await running.run(question("from here"), soon())
@@ -310,8 +300,8 @@ async def test_a_token_that_was_not_minted_opens_nothing(documents: Documents) -
 
 
 async def test_an_ended_conversation_begins_anew_and_its_old_turns_stay_hidden(documents: Documents) -> None:
-    running, model = turns(documents, said("old"), said("new"))
-    brief = replace(running, limits=Limits(messages=40, tokens=8000, lifetime=timedelta(milliseconds=50)))
+    brief, _ = turns(documents, said("old"), limits=Limits(messages=40, tokens=8000, lifetime=timedelta(milliseconds=50)), ids="brief")
+    running, model = turns(documents, said("new"))
     await brief.run(question("before"), soon())
     await asyncio.sleep(0.1)
 
@@ -319,7 +309,7 @@ async def test_an_ended_conversation_begins_anew_and_its_old_turns_stay_hidden(d
         await transcript(documents)
     await running.run(question("after"), soon())
 
-    assert shown(list(model.asked[1]))[1:] == [("User", "after")]
+    assert shown(list(model.asked[0]))[1:] == [("User", "after")]
     assert await transcript(documents) == [("done", "after", "new")]
 
 
@@ -365,8 +355,8 @@ async def test_removal_leaves_nothing(documents: Documents) -> None:
 
 async def test_a_conversation_that_ended_can_still_be_removed(documents: Documents) -> None:
     meddling = Meddling(documents)
-    running, _ = turns(meddling, said("old"))
-    await replace(running, limits=Limits(messages=40, tokens=8000, lifetime=timedelta(0))).run(question("before"), soon())
+    running, _ = turns(meddling, said("old"), limits=Limits(messages=40, tokens=8000, lifetime=timedelta(0)))
+    await running.run(question("before"), soon())
 
     await remove(documents, "", "s", soon())
 
@@ -377,10 +367,10 @@ async def test_a_failed_turn_leaves_no_word_behind_a_removal(documents: Document
     running, _ = turns(documents, said("ok"))
     await running.run(question("hello"), soon())
     meddling = Meddling(documents, before=[lambda: remove(documents, "", "s", soon())])
-    late, _ = turns(meddling, Upstream("The model's server is busy."))
+    late, _ = turns(meddling, Upstream("The model's server is busy."), ids="late")
 
     with pytest.raises(Upstream):
-        await replace(late, new_id=iter(f"late-{number}" for number in range(9)).__next__).run(question("my words"), soon())
+        await late.run(question("my words"), soon())
 
     first_try, second_try = meddling.commits
     assert type(first_try[0]).__name__ == "Require"

@@ -10,10 +10,9 @@ import httpx
 import pytest
 
 from functions import wiring
-from functions.chat import Chat
 from functions.core.model import User
 from tests import deployed
-from tests.deployed import DEPLOYED, RANDOM, Opened
+from tests.deployed import DEPLOYED, RANDOM, Opened, chat
 from tests.world import World, started
 
 CALLS = [
@@ -36,9 +35,7 @@ def closed() -> Iterator[World]:
 
 @pytest.fixture
 async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
-    async with deployed.opened(
-        tmp_path, lambda settings, turns, toolbox: {"/{path:path}": Chat(settings, turns.documents, turns, toolbox).edge()}
-    ) as found:
+    async with deployed.opened(tmp_path, lambda settings, turns, toolbox: {"/{path:path}": chat(settings, turns, toolbox)}) as found:
         yield found
 
 

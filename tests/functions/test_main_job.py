@@ -106,17 +106,39 @@ def test_a_page_stays_below_what_chatgpt_drops(world: World) -> None:
     assert [turn["query"][0] for page in pages for turn in page.json()["turns"]] == list("012345")
 
 
-def test_out_of_time_is_a_504_and_a_failed_turn(world: World) -> None:
+def test_what_is_not_done_in_time_is_pending_and_its_answer_is_fetched(world: World) -> None:
     world.environ["CHAT_BUDGET_SECONDS"] = "1"
-    world.environ["OPENAI_MODEL"] = "emulator?latency=20s&sigma=0"
+    world.environ["OPENAI_MODEL"] = "emulator?latency=2500ms&sigma=0"
     world.restart()
 
     late = world.http.post("/chat", json={"query": "slow", "session_id": "slow"})
+    pending = world.http.get("/chat/slow").json()["turns"][0]
+    polls = [late]
+    while polls[-1].status_code == 202:
+        polls.append(world.http.post("/chat", json={"session_id": "slow", "turn_id": late.json()["turn_id"]}))
 
-    turn = world.http.get("/chat/slow").json()["turns"][0]
+    done = world.http.get("/chat/slow").json()["turns"][0]
+    assert late.json() == {"session_id": "slow", "turn_id": pending["turn_id"], "status": "pending", "poll_after_ms": 1000}
+    assert late.headers["retry-after"] == "1"
+    assert (pending["status"], pending["query"], pending.get("answer")) == ("pending", "slow", None)
+    assert max(answer.elapsed.total_seconds() for answer in polls) < 1.1
+    assert polls[-1].json()["answer"] == done["answer"]
+    assert (done["turn_id"], done["status"]) == (pending["turn_id"], "done")
+    assert len(world.model_requests) == 1
+
+
+def test_a_turn_that_is_never_done_fails_and_says_so(world: World) -> None:
+    world.environ |= {"CHAT_BUDGET_SECONDS": "1", "TURN_SECONDS": "5", "OPENAI_MODEL": "emulator?latency=20s&sigma=0"}
+    world.restart()
+
+    late = world.http.post("/chat", json={"query": "slow", "session_id": "never"})
+    while late.status_code == 202:
+        turn_id = late.json()["turn_id"]
+        late = world.http.post("/answer", json={"session_id": "never", "turn_id": turn_id})
+
+    turn = world.http.get("/chat/never").json()["turns"][0]
     assert late.status_code == 504
     assert late.json() == {"error": {"code": "out_of_time", "message": "The answer was not ready in time; ask again.", "retryable": True}}
-    assert late.elapsed.total_seconds() < 1.1
     assert (turn["status"], turn["query"], turn.get("answer")) == ("failed", "slow", None)
     assert turn["error"] == late.json()["error"]
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from functions.adapters.http import Edge
+from functions.adapters.http import Edge, Life
 from functions.capabilities import CATALOGUE
-from functions.chat import Chat
 from functions.core.asking import Toolbox
 from functions.core.mcp_tools import MAX_TOOL_RESULT
 from functions.core.model import Reply, Usage
@@ -15,7 +14,7 @@ from functions.core.settings import Settings
 from functions.core.turn import Turns
 from functions.mcp import Mcp
 from tests import deployed
-from tests.deployed import DEPLOYED, RANDOM, Opened
+from tests.deployed import DEPLOYED, RANDOM, Opened, chat
 from tests.mcp import ERAS, FORECAST, NEW, OLD, Json, called, failed, headers, message, posted, refusal, result
 from tests.world import World, started
 
@@ -36,7 +35,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
     """Both functions of a deployment with the tool."""
 
     def edges(settings: Settings, turns: Turns, toolbox: Toolbox) -> Mapping[str, Edge]:
-        return {"/mcp": Mcp(settings, CATALOGUE, toolbox, turns).edge(), "/chat": Chat(settings, turns.documents, turns, toolbox).edge()}
+        return {"/mcp": Mcp(settings, CATALOGUE, toolbox, turns, Life()).edge(), "/chat": chat(settings, turns, toolbox)}
 
     async with deployed.opened(tmp_path, edges, MCP_CHAT="on") as found:
         yield found
@@ -51,7 +50,7 @@ async def chatted(opened: Opened, era: str, arguments: Mapping[str, str], **meta
 
 def answer(told: Json) -> str:
     """What the tool's result says."""
-    assert set(told["structuredContent"]) == {"session_id", "answer", "finish_reason"}
+    assert set(told["structuredContent"]) == {"session_id", "status", "answer", "finish_reason"}
     return str(told["structuredContent"]["answer"])
 
 
@@ -60,14 +59,17 @@ def answer(told: Json) -> str:
 
 @pytest.mark.parametrize("era", ERAS)
 def test_the_tool_says_honestly_what_it_does(world: World, era: str) -> None:
-    forecast, chat = result(world, era, "tools/list")["tools"]
+    forecast, chat, get_answer = result(world, era, "tools/list")["tools"]
 
     assert (forecast["name"], chat["name"]) == (FORECAST, "chat")
     assert chat["annotations"] == {"readOnlyHint": False, "destructiveHint": False, "openWorldHint": False}
     assert chat["securitySchemes"] == [{"type": "noauth"}]
     assert chat["inputSchema"]["required"] == ["query"]
     assert set(chat["inputSchema"]["properties"]) == {"query", "session_id"}
-    assert set(chat["outputSchema"]["required"]) == {"session_id", "answer", "finish_reason"}
+    assert set(chat["outputSchema"]["required"]) == {"session_id", "status"}
+    assert get_answer["name"] == "get_answer"
+    assert get_answer["annotations"] == {"readOnlyHint": True, "destructiveHint": False, "openWorldHint": False}
+    assert set(get_answer["inputSchema"]["required"]) == {"session_id", "turn_id"}
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from pydantic import BaseModel
@@ -23,10 +24,15 @@ STATUS: Mapping[type[CantileverError], int] = {
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
     errors.Invalid: 422,
+    errors.KeyReused: 422,
     errors.Filtered: 422,
+    errors.TooManyTurns: 429,
+    errors.OwnerSpent: 429,
     errors.TellOperator: 500,
     errors.Refused: 502,
     errors.Upstream: 502,
+    errors.Overloaded: 503,
+    errors.DeploymentSpent: 503,
     errors.StoreUnavailable: 503,
     errors.DeadlinePassed: 504,
 }
@@ -41,9 +47,10 @@ FAULTS: Mapping[str, str] = {
     "413": "The body is too large.",
     "415": "The body is not plain JSON.",
     "422": "Not of this shape, or refused by the model's provider.",
+    "429": "One caller asks too much at a time, or too much for a day.",
     "500": "A fault on our side.",
     "502": "A foreign system failed.",
-    "503": "The store failed; try again.",
+    "503": "The store failed, or there is no room; try again.",
     "504": "Not done in time; try again.",
 }
 """What each means on the REST interface, for the published document; 405 is for what the document does not name."""
@@ -75,6 +82,19 @@ def document(content: bytes, media_type: str, etag: str, request: Request) -> Re
     if etag in known or "*" in known:
         return Response(status_code=304, headers=headers)
     return Response(content, 200, headers, media_type)
+
+
+def accepted(body: BaseModel, retry_after: timedelta) -> Response:
+    """202: it will be done, and the body says where to look; not before `retry_after`."""
+    response = json_text(body.model_dump_json(exclude_none=True), 202)
+    response.headers["Retry-After"] = _seconds(retry_after)
+    return response
+
+
+def health(lacking: Sequence[str]) -> Response:
+    """200 where nothing is lacking, else 503: alive, and not ready."""
+    told = {"alive": True, "ready": not lacking} | ({"waiting_for": list(lacking)} if lacking else {})
+    return json_text(json.dumps(told), 503 if lacking else 200)
 
 
 def nothing() -> Response:
@@ -120,9 +140,14 @@ def _refusal(error: CantileverError, status: int, told: Mapping[str, Any]) -> Re
     if isinstance(error, errors.Unauthenticated):
         response.headers["WWW-Authenticate"] = "Bearer"  # RFC 6750 §3
     if error.retry_after is not None:
-        response.headers["Retry-After"] = str(max(1, round(error.retry_after.total_seconds())))
+        response.headers["Retry-After"] = _seconds(error.retry_after)
     elif status == 503:
         response.headers["Retry-After"] = "1"
     if isinstance(error, TooLarge | TooSlow):
         response.headers["Connection"] = "close"  # What is left of the body is not read as another request.
     return response
+
+
+def _seconds(wait: timedelta) -> str:
+    """Whole seconds, as Retry-After has them (RFC 9110 §10.2.3); never zero, which would be at once."""
+    return str(max(1, round(wait.total_seconds())))

@@ -1,21 +1,21 @@
 """The edge of one function: which request goes where, every fault in one shape, one log line for each."""
 
 import asyncio
-import json
 import re
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.adapters.http.answers import failure
+from functions.adapters.http.answers import failure, health
 from functions.adapters.http.incoming import Incoming, refuse_ambiguous, refuse_other_names
+from functions.adapters.http.life import Life
 from functions.adapters.http.pages import Pages
+from functions.adapters.log import log
 from functions.core.deadline import Deadline
 from functions.core.errors import CantileverError, MethodNotAllowed, NotFound
 
@@ -23,6 +23,9 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2
 _CLOUD_TRACE = re.compile(r"([0-9a-f]{32})/\d+(?:;o=\d)?")  # https://cloud.google.com/trace/docs/trace-context#legacy-http-header
 
 Endpoint = Callable[[Incoming], Awaitable[Response]]
+
+HEALTH = "/_health"
+"""Where every function tells whether it is ready; a startup probe's path. Cloud Run keeps paths that end in z for itself."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +44,21 @@ class Edge:
     """Which web pages may call from a browser; None: none may read an answer."""
     failure: Callable[[CantileverError], Response] = failure
     """How a fault is told."""
+    life: Life = field(default_factory=Life)
+    """The process's."""
 
     @cached_property
-    def patterns(self) -> Mapping[str, re.Pattern[str]]:
-        """Path template -> what matches it."""
-        return {template: pattern(template) for template in self.endpoints}
+    def _served(self) -> Mapping[str, Mapping[str, Endpoint]]:
+        return {**self.endpoints, HEALTH: {"GET": self._health}}
+
+    @cached_property
+    def _patterns(self) -> Mapping[str, re.Pattern[str]]:
+        return {template: pattern(template) for template in self._served}
 
     async def __call__(self, request: Request) -> Response:
         """The answer to a request, and its log line. Raises nothing."""
         began = time.monotonic()
+        self.life.begin()
         template, path = self._found(request.scope["path"])
         incoming = Incoming(request, path, Deadline.after(self.budget_seconds, asyncio.get_running_loop().time))
         try:
@@ -66,7 +75,7 @@ class Edge:
         return response
 
     def _found(self, path: str) -> tuple[str | None, Mapping[str, str]]:
-        for template, matcher in self.patterns.items():
+        for template, matcher in self._patterns.items():
             if match := matcher.fullmatch(path):
                 return template, match.groupdict()
         return None, {}
@@ -79,7 +88,7 @@ class Edge:
             self.pages.refuse_others(request)
         if template is None:
             raise NotFound("There is nothing at this path; /openapi.json lists what there is.")
-        methods = self.endpoints[template]
+        methods = self._served[template]
         allowed = tuple(sorted({*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())))
         if request.method == "OPTIONS":
             return Response(status_code=204, headers={"Allow": ", ".join(allowed)})
@@ -90,9 +99,7 @@ class Edge:
 
     def _log(self, incoming: Incoming, template: str | None, status: int, seconds: float) -> None:
         worst = max(status, incoming.fault_status)
-        entry: dict[str, Any] = {
-            "severity": "ERROR" if worst >= 500 else "WARNING" if worst >= 400 else "INFO",
-            "message": "request",
+        fields: dict[str, Any] = {
             "function": self.function,
             "method": incoming.request.method,
             "path": template or "unknown",  # The template: a session token may stand in the path itself.
@@ -103,8 +110,16 @@ class Edge:
         headers = incoming.request.headers
         traced = _TRACEPARENT.fullmatch(headers.get("traceparent", "")) or _CLOUD_TRACE.fullmatch(headers.get("x-cloud-trace-context", ""))
         if traced and self.project:
-            entry["logging.googleapis.com/trace"] = f"projects/{self.project}/traces/{traced[1]}"
-        print(json.dumps(entry), file=sys.stdout, flush=True)
+            fields["logging.googleapis.com/trace"] = f"projects/{self.project}/traces/{traced[1]}"
+        log("request", severity="ERROR" if worst >= 500 else "WARNING" if worst >= 400 else "INFO", **fields)
+
+    async def _health(self, incoming: Incoming) -> Response:
+        """GET /_health: alive, since it answers; ready, once everything is open that a request would have to wait for."""
+        lacking = await self.life.lacks(incoming.deadline)
+        for _, error in lacking:
+            if error:
+                incoming.failed(error)
+        return health([name for name, _ in lacking])
 
 
 def pattern(template: str) -> re.Pattern[str]:

@@ -1,0 +1,64 @@
+"""What is asked in a conversation, and what comes of it while the caller waits."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from functions.core.documents import Key
+from functions.core.stored import Turn, conversation_key, digest
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a caller wants answered, and in which conversation."""
+
+    owner: str
+    session_id: str
+    query: str
+    session: Literal["new", "known", "any"]
+    """Whether the session token was minted for this question, must be one that we know, or may be one that the caller invented."""
+    key: str | None = None
+    """The caller's Idempotency-Key: within a session it names one turn, however often it is sent."""
+    signed_in: bool = False
+    """Whether the owner is a person that we know by their sign-in: their limits hold for all their sessions together."""
+
+    @property
+    def conversation(self) -> Key:
+        """The conversation's head."""
+        return conversation_key(self.owner, self.session_id)
+
+    @property
+    def spender(self) -> str:
+        """Whose limits it counts against: the owner's; a stranger's owner is the session."""
+        return self.owner if self.signed_in else self.conversation.id
+
+    @property
+    def identity(self) -> str | None:
+        """What the same request has too, while it runs; None where it cannot be the same."""
+        return digest(self.key, self.query) if self.key is not None else self.fingerprint
+
+    @property
+    def turn_id(self) -> str | None:
+        """The turn that the key names."""
+        return digest("key", self.key)[:22] if self.key is not None else None
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What the same question has too, where no key tells whether it is a repetition. None where it cannot be one."""
+        return digest("query", self.query) if self.key is None and self.session != "new" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The turn is in the transcript, with its answer."""
+
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The turn is in the transcript and will be answered; ask for it by its id."""
+
+    turn_id: str
+
+
+Outcome = Done | Pending
