@@ -63,6 +63,8 @@ class Attempt:
         finally:
             if self.work and not self.going_on:
                 self.work.cancel()
+        if self.work and self.work.done() and not self.going_on:
+            backlog.ledger.add(self.question.spender, self.work.result().turn)
         if self.unattended:
             await backlog.hand_over(self.key, self.deadline)
         if self.going_on and backlog.stopping:
