@@ -35,6 +35,14 @@ class ScriptedModel:
         return step
 
 
+class SilentModel:
+    """A model that never answers."""
+
+    async def reply(self, messages: Sequence[Message], tools: Sequence[Tool], deadline: Deadline, *, may_call: bool = True) -> Reply:
+        await asyncio.Event().wait()
+        raise AssertionError("Nobody sets that event.")
+
+
 class CannedWeb:
     """An outside world with one answer for each path."""
 

@@ -15,7 +15,7 @@ from functions.core.backlog import Backlog
 from functions.core.conversation import Conversation, begun, behind, opened
 from functions.core.deadline import Deadline
 from functions.core.documents import ABSENT, Document, Expected, Key, Snapshot, Write
-from functions.core.errors import CantileverError, KeyReused, NotFound, recalled
+from functions.core.errors import CantileverError, KeyReused, NotFound, StoreUnavailable, recalled
 from functions.core.lines import MAX_WAITING, Lines, busy
 from functions.core.question import Done, Outcome, Pending, Question
 from functions.core.stored import TURNS, Tokens, Turn, Waiting, turn_key
@@ -77,7 +77,9 @@ class Attempt:
         """What is to be written, by what was found, and what came of it. Asks the model where it has not heard this conversation."""
         conversation = self._conversation(found)
         document = found.documents.get(turn_key(self.key, turn_id))
-        if document and (known := self._known(document, conversation)):
+        holder, self.holder, self.unattended = self.holder, "", False
+        if document and (known := self._known(document)):
+            self.holder = holder if conversation.held_by(holder) else ""  # It was queued by us, and only the acknowledgement was lost.
             return known, ()
         if self.turn is None:
             self.backlog.ledger.require(self.question.spender, found)
@@ -120,19 +122,19 @@ class Attempt:
             spender=self.question.spender,
         )
 
-    def _known(self, document: Document, conversation: Conversation) -> Outcome | CantileverError | None:
+    def _known(self, document: Document) -> Outcome | CantileverError | None:
         """What is known of the turn already: it was asked before under its key, or written here and only the acknowledgement was lost.
 
         None where it has to be asked again: it failed for a reason that may have passed.
         """
         kept = Turn.read(document.body)
-        if kept is None or kept.query != self.question.query:
+        if kept is None:
+            raise StoreUnavailable("A newer revision wrote this turn, and will read it; try again in a moment.")
+        if kept.query != self.question.query:
             raise KeyReused("This Idempotency-Key belongs to another question of the session; send a new key with a new question.")
         if kept.status == "done":
             return Done(kept)
         if kept.status == "pending":
-            if not conversation.held_by(self.holder):
-                self.holder = ""
             return Pending(kept.turn_id)
         ours = self.work is not None and self.work.done() and self.work.result().turn == kept
         error = kept.error
@@ -166,7 +168,6 @@ class Attempt:
             raise busy()
         first = not conversation.head.queue
         self.unattended = first and not backlog.goes_on
-        self.holder = ""
         if first and backlog.goes_on:
             self.holder = self.backlog.new_id()
             if self.work is None:

@@ -243,9 +243,9 @@ class Backlog:
             lease = self.lease(held.holder, found.read_at) if going_on else None
             return going_on, conversation.ended(ended.turn, lease, self.limits)
 
+        self.ledger.add(ended.turn.spender, ended.turn)
         going_on = await self._persistently(held.key, decide, clock)
         self._tell(held.key)
-        self.ledger.add(ended.turn.spender, ended.turn)
         await self.ledger.settle(Deadline.after(STORE_SECONDS, clock))
         self.report("pending turn ended", {"status": ended.turn.status, "milliseconds": ended.turn.milliseconds, **ended.turn.spent})
         if left_behind:

@@ -74,8 +74,8 @@ async def test_a_strangers_owner_is_the_session(documents: Documents) -> None:
 
 
 async def test_a_turn_that_goes_on_behind_its_request_still_counts(documents: Documents) -> None:
-    running = conversations.turns(documents, ScriptedModel(0.5, SAID, SAID), admission=Admission(most=1, most_per_owner=1))
-    pending = await running.run(asked("one"), soon(0.2))
+    running = conversations.turns(documents, ScriptedModel(1.0, SAID, SAID), admission=Admission(most=1, most_per_owner=1))
+    pending = await running.run(asked("one"), soon(0.6))
     assert isinstance(pending, Pending)
 
     with pytest.raises(Overloaded):
@@ -173,8 +173,8 @@ async def test_a_turn_beyond_the_cap_asks_nothing_and_keeps_nothing(documents: D
 
 
 async def test_a_failed_turn_and_one_that_goes_on_count_as_well(documents: Documents) -> None:
-    running = conversations.turns(documents, ScriptedModel(0.4, SAID), tokens=100)
-    pending = await running.run(asked("one"), soon(0.2))
+    running = conversations.turns(documents, ScriptedModel(1.0, SAID), tokens=100)
+    pending = await running.run(asked("one"), soon(0.6))
     assert isinstance(pending, Pending)
     await running.poll("", "one", pending.turn_id, soon())
 

@@ -24,6 +24,9 @@ from tests.fakes import Meddling, Published, Scripted, ScriptedModel
 
 KEY = conversation_key("", "s")
 
+BUDGET = 0.6  # seconds, of which a quarter is kept for the commit: enough for it on a busy machine
+SLOW = 1.0  # seconds that a model takes which is not done in the budget
+
 
 @pytest.fixture
 async def documents(tmp_path: Path) -> AsyncIterator[Documents]:
@@ -78,14 +81,14 @@ async def lapse(documents: Documents) -> None:
 
 
 async def test_a_slow_turn_is_pending_within_the_budget_and_done_later_by_the_same_call_of_the_model(documents: Documents) -> None:
-    running, model = turns(documents, 0.6, said("late"))
+    running, model = turns(documents, SLOW, said("late"))
     began = asyncio.get_running_loop().time()
 
-    outcome = await running.run(asked("slow"), soon(0.4))
+    outcome = await running.run(asked("slow"), soon(BUDGET))
 
     taken = asyncio.get_running_loop().time() - began
     assert isinstance(outcome, Pending)
-    assert taken < 0.4
+    assert taken < BUDGET
     assert await transcript(documents) == [("pending", "slow", None)]
     done = await answered(running, outcome.turn_id)
     assert isinstance(done, Done)
@@ -97,10 +100,10 @@ async def test_a_slow_turn_is_pending_within_the_budget_and_done_later_by_the_sa
 
 async def test_a_fast_turn_reads_once_and_writes_twice_in_one_commit_and_a_slow_one_once_more(documents: Documents) -> None:
     meddling = Meddling(documents)
-    running, _ = turns(meddling, said("fast"), 0.6, said("slow"))
+    running, _ = turns(meddling, said("fast"), SLOW, said("slow"))
 
     await running.run(asked("one"), soon())
-    slow = await running.run(asked("two"), soon(0.4))
+    slow = await running.run(asked("two"), soon(BUDGET))
     assert isinstance(slow, Pending)
     await answered(running, slow.turn_id)
 
@@ -108,10 +111,10 @@ async def test_a_fast_turn_reads_once_and_writes_twice_in_one_commit_and_a_slow_
 
 
 async def test_a_turn_behind_a_pending_one_is_pending_and_hears_its_answer(documents: Documents) -> None:
-    running, model = turns(documents, 0.6, said("first"), said("second"), said("third"))
-    first = await running.run(asked("one"), soon(0.4))
+    running, model = turns(documents, SLOW, said("first"), said("second"), said("third"))
+    first = await running.run(asked("one"), soon(BUDGET))
 
-    second, third = await asyncio.gather(running.run(asked("two"), soon(0.2)), running.run(asked("three"), soon(3)))
+    second, third = await asyncio.gather(running.run(asked("two"), soon(BUDGET)), running.run(asked("three"), soon(3)))
 
     assert isinstance(first, Pending)
     assert isinstance(second, Pending)
@@ -124,18 +127,18 @@ async def test_a_turn_behind_a_pending_one_is_pending_and_hears_its_answer(docum
 async def test_more_than_three_do_not_wait_behind_a_pending_turn(documents: Documents) -> None:
     running, _ = turns(documents, 9.0)
     for number in range(4):
-        assert isinstance(await running.run(asked(f"{number}"), soon(0.1)), Pending)
+        assert isinstance(await running.run(asked(f"{number}"), soon(BUDGET)), Pending)
 
     with pytest.raises(SessionBusy):
-        await running.run(asked("one too many"), soon(0.1))
+        await running.run(asked("one too many"), soon(BUDGET))
 
     assert len((await head(documents)).queue) == 4
     await running.backlog.stop(1)
 
 
 async def test_a_pending_turn_may_fail_and_is_told_so_whenever_it_is_asked_for(documents: Documents) -> None:
-    running, _ = turns(documents, 0.5, Upstream("The model's server is busy."))
-    outcome = await running.run(asked("slow"), soon(0.2))
+    running, _ = turns(documents, SLOW, Upstream("The model's server is busy."))
+    outcome = await running.run(asked("slow"), soon(BUDGET))
     assert isinstance(outcome, Pending)
 
     for _ in range(2):
@@ -146,8 +149,8 @@ async def test_a_pending_turn_may_fail_and_is_told_so_whenever_it_is_asked_for(d
 
 
 async def test_a_turn_that_is_never_done_fails_in_the_end(documents: Documents) -> None:
-    running, _ = turns(documents, 60.0, turn_seconds=0.4)
-    outcome = await running.run(asked("slow"), soon(0.2))
+    running, _ = turns(documents, 60.0, turn_seconds=0.8)
+    outcome = await running.run(asked("slow"), soon(BUDGET))
     assert isinstance(outcome, Pending)
 
     with pytest.raises(Exception, match="was not ready in time"):
@@ -239,11 +242,11 @@ async def test_without_a_key_the_same_question_joins_its_twin_while_that_runs(do
 
 
 async def test_without_a_key_the_same_question_joins_its_twin_while_that_is_pending(documents: Documents) -> None:
-    running, model = turns(documents, 0.6, said("once"))
+    running, model = turns(documents, SLOW, said("once"))
     elsewhere, other = turns(documents)
-    first = await running.run(asked("yes"), soon(0.4))
+    first = await running.run(asked("yes"), soon(BUDGET))
 
-    again = await elsewhere.run(asked("yes"), soon(0.2))
+    again = await elsewhere.run(asked("yes"), soon(BUDGET))
 
     assert isinstance(first, Pending)
     assert again == first
@@ -267,14 +270,14 @@ async def test_without_a_key_the_same_question_joins_its_twin_in_another_process
 
 
 async def test_a_lapsed_lease_is_taken_over_by_whoever_asks_and_the_zombie_changes_nothing(documents: Documents) -> None:
-    zombie, _ = turns(documents, 1.0, said("too late"))
-    outcome = await zombie.run(asked("slow"), soon(0.2))
+    zombie, _ = turns(documents, SLOW, said("too late"))
+    outcome = await zombie.run(asked("slow"), soon(BUDGET))
     assert isinstance(outcome, Pending)
     await lapse(documents)
     heir, model = turns(documents, said("taken over"))
 
     done = await answered(heir, outcome.turn_id)
-    await asyncio.sleep(1.2)
+    await asyncio.sleep(SLOW)
 
     assert isinstance(done, Done)
     assert done.turn.answer == "taken over"
@@ -283,8 +286,8 @@ async def test_a_lapsed_lease_is_taken_over_by_whoever_asks_and_the_zombie_chang
 
 
 async def test_a_live_lease_is_not_taken(documents: Documents) -> None:
-    running, _ = turns(documents, 1.0, said("in time"))
-    outcome = await running.run(asked("slow"), soon(0.2))
+    running, _ = turns(documents, SLOW, said("in time"))
+    outcome = await running.run(asked("slow"), soon(BUDGET))
     assert isinstance(outcome, Pending)
     eager, model = turns(documents, said("stolen"))
 
@@ -299,7 +302,7 @@ async def test_a_live_lease_is_not_taken(documents: Documents) -> None:
 async def test_who_is_told_to_stop_gives_back_its_turns_and_announces_them(documents: Documents) -> None:
     topic = Published()
     running, _ = turns(documents, 30.0, topic=topic)
-    outcome = await running.run(asked("slow"), soon(0.2))
+    outcome = await running.run(asked("slow"), soon(BUDGET))
     assert isinstance(outcome, Pending)
 
     began = asyncio.get_running_loop().time()
@@ -315,7 +318,7 @@ async def test_who_is_told_to_stop_gives_back_its_turns_and_announces_them(docum
 async def test_a_turn_that_becomes_pending_while_stopping_is_handed_over_at_once(documents: Documents) -> None:
     topic = Published()
     running, _ = turns(documents, 30.0, topic=topic)
-    asking = asyncio.create_task(running.run(asked("slow"), soon(0.4)))
+    asking = asyncio.create_task(running.run(asked("slow"), soon(BUDGET)))
     await asyncio.sleep(0.1)
 
     await running.backlog.stop(2)
@@ -330,7 +333,7 @@ async def test_without_a_processor_between_requests_a_slow_turn_is_handed_over_a
     topic = Published()
     running, _ = turns(documents, 30.0, topic=topic, background=False)
 
-    outcome = await running.run(asked("slow"), soon(0.4))
+    outcome = await running.run(asked("slow"), soon(BUDGET))
 
     assert isinstance(outcome, Pending)
     assert (await head(documents)).lease is None
@@ -343,7 +346,7 @@ async def test_without_a_processor_between_requests_a_slow_turn_is_handed_over_a
 async def test_where_publishing_fails_the_turn_is_pending_all_the_same_and_the_sweep_announces_it(documents: Documents) -> None:
     topic = Published(Upstream("Pub/Sub is away."))
     running, _ = turns(documents, 30.0, topic=topic, background=False)
-    outcome = await running.run(asked("slow"), soon(0.4))
+    outcome = await running.run(asked("slow"), soon(BUDGET))
 
     swept = await Sweep(running.backlog.records, running.backlog).run(soon())
 
@@ -354,7 +357,7 @@ async def test_where_publishing_fails_the_turn_is_pending_all_the_same_and_the_s
 
 async def test_a_message_that_comes_twice_asks_once(documents: Documents) -> None:
     running, _ = turns(documents, 30.0, topic=Published(), background=False)
-    await running.run(asked("slow"), soon(0.4))
+    await running.run(asked("slow"), soon(BUDGET))
     worker, model = turns(documents, 0.2, said("once"))
     other, unused = turns(documents)
     clock = asyncio.get_running_loop().time
@@ -368,7 +371,7 @@ async def test_a_message_that_comes_twice_asks_once(documents: Documents) -> Non
 
 async def test_a_turn_that_ends_whoever_begins_it_is_given_up(documents: Documents) -> None:
     running, _ = turns(documents, 30.0, topic=Published(), background=False)
-    outcome = await running.run(asked("poison"), soon(0.4))
+    outcome = await running.run(asked("poison"), soon(BUDGET))
     assert isinstance(outcome, Pending)
     for _ in range(MAX_BEGUN):
         killed, _ = turns(documents, 30.0)
@@ -395,8 +398,8 @@ async def dead(backlog: Backlog) -> None:
 
 async def test_a_store_that_is_away_for_a_while_costs_no_answer(documents: Documents) -> None:
     meddling = Meddling(documents)
-    running, model = turns(meddling, 0.5, said("kept"))
-    outcome = await running.run(asked("slow"), soon(0.2))
+    running, model = turns(meddling, SLOW, said("kept"))
+    outcome = await running.run(asked("slow"), soon(BUDGET))
     assert isinstance(outcome, Pending)
 
     meddling.refuse_writes = True
@@ -410,10 +413,10 @@ async def test_a_store_that_is_away_for_a_while_costs_no_answer(documents: Docum
 
 async def test_lost_acknowledgements_neither_double_nor_lose_a_pending_turn(documents: Documents) -> None:
     meddling = Meddling(documents, lose_acknowledgements=100)
-    running, model = turns(meddling, 0.5, said("once"), said("twice"))
+    running, model = turns(meddling, SLOW, said("once"), said("twice"))
 
-    first = await running.run(asked("one"), soon(0.3))
-    second = await running.run(asked("two"), soon(0.3))
+    first = await running.run(asked("one"), soon(BUDGET))
+    second = await running.run(asked("two"), soon(BUDGET))
     assert isinstance(first, Pending)
     assert isinstance(second, Pending)
     await answered(running, second.turn_id)
@@ -423,12 +426,12 @@ async def test_lost_acknowledgements_neither_double_nor_lose_a_pending_turn(docu
 
 
 async def test_a_removal_ends_what_is_pending(documents: Documents) -> None:
-    running, _ = turns(documents, 0.6, said("to nobody"))
-    outcome = await running.run(asked("slow"), soon(0.2))
+    running, _ = turns(documents, SLOW, said("to nobody"))
+    outcome = await running.run(asked("slow"), soon(BUDGET))
     assert isinstance(outcome, Pending)
 
     await remove(documents, "", "s", soon())
-    await asyncio.sleep(0.8)
+    await asyncio.sleep(SLOW)
 
     with pytest.raises(NotFound):
         await answered(running, outcome.turn_id)
@@ -441,6 +444,6 @@ async def test_a_dead_store_is_told_and_not_waited_for(documents: Documents) -> 
     began = asyncio.get_running_loop().time()
 
     with pytest.raises(StoreUnavailable):
-        await running.run(asked("slow"), soon(0.8))
+        await running.run(asked("slow"), soon(BUDGET))
 
-    assert asyncio.get_running_loop().time() - began < 0.8
+    assert asyncio.get_running_loop().time() - began < BUDGET

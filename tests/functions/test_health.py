@@ -1,6 +1,5 @@
 """/_health: alive because it answers, ready once everything is open that a request would have to wait for, and told to stop in time."""
 
-import json
 import signal
 import threading
 import time
@@ -79,7 +78,7 @@ def test_a_question_that_is_open_when_it_is_told_to_stop_is_answered_or_pending(
         assert taken <= 10
         assert answered(world, answers[0].json()["turn_id"])["status"] == "done"
         assert all(line.startswith("{") for line in world.output.splitlines()), "no traceback, no complaint"
-        assert [json.loads(line)["status"] for line in world.output.splitlines() if '"request"' in line][0] == 202
+        assert next(line["status"] for line in world.log_lines() if line["message"] == "request") == 202
 
 
 def answered(world: World, turn_id: str) -> dict[str, str]:
