@@ -17,7 +17,7 @@ from functions.core.capability import Api, Catalogue, Operation, Web
 from functions.core.deadline import Deadline
 from functions.core.documents import Documents, Key
 from functions.core.model import Model
-from functions.core.settings import Settings
+from functions.core.settings import InvalidSettings, Settings
 
 if TYPE_CHECKING:
     from functions.adapters.credentials import Credential
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from functions.adapters.pubsub import PubSubTopic
     from functions.core.asking import Toolbox
     from functions.core.backlog import Backlog
+    from functions.core.push import Identity
     from functions.core.records import Records
     from functions.core.sweep import Sweep
     from functions.core.turn import Turns
@@ -43,9 +44,9 @@ def settings(apis: tuple[Api, ...], needs: tuple[str, ...] = ()) -> Settings:
 
 
 @cache
-def services(catalogue: Catalogue) -> "Services":
-    """The services of this process; functions behind one entry point share them."""
-    return Services(settings(catalogue.apis), catalogue)
+def services(catalogue: Catalogue, needs: tuple[str, ...] = ()) -> "Services":
+    """The services of this process; functions behind one entry point share them. `needs` as `settings` has it."""
+    return Services(settings(catalogue.apis, needs), catalogue)
 
 
 class Services:
@@ -141,6 +142,19 @@ class Services:
         from functions.adapters.pubsub import PubSubTopic
 
         return PubSubTopic(self._outgoing, Fixed("") if emulator else GoogleToken(), name, emulator_host=emulator)
+
+    @cached_property
+    def push_identity(self) -> "Identity":
+        """Who may push to the worker."""
+        from functions.adapters.google_keys import GoogleKeys
+        from functions.adapters.push_identity import Anybody, PushIdentity
+
+        audience, account = self._settings.push_audience, self._settings.push_account
+        if audience and account:
+            return PushIdentity(GoogleKeys(self._outgoing), audience, account)
+        if self._settings.deployed:
+            raise InvalidSettings("Deployed, the worker needs PUSH_AUDIENCE and PUSH_ACCOUNT.")
+        return Anybody()
 
     @cached_property
     def _model(self) -> Model:

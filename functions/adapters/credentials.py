@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from functions.adapters.single_flight import SingleFlight
 from functions.core.deadline import Deadline
-from functions.core.errors import DeadlinePassed
 
 
 class Credential(Protocol):
@@ -51,25 +51,15 @@ class Fetched:
     def __init__(self, fetch: Callable[[], Awaitable[Token]]) -> None:
         self._fetch = fetch
         self._last: Token | None = None
-        self._fetching: asyncio.Task[Token] | None = None
+        self._renewal = SingleFlight(self._renew, "The credential for a foreign system")
 
     async def token(self, deadline: Deadline, *, refused: str | None = None) -> str:
         """`Credential.token`."""
         last = self._last
         if last is not None and last.value != refused and asyncio.get_running_loop().time() < last.fresh_until:
             return last.value
-        if self._fetching is None:
-            self._fetching = asyncio.create_task(self._renew())
-            self._fetching.add_done_callback(lambda done: done.cancelled() or done.exception())  # Whoever asked may have given up.
-        try:
-            async with deadline.limit():
-                return (await asyncio.shield(self._fetching)).value
-        except TimeoutError as error:
-            raise DeadlinePassed("The credential for a foreign system did not arrive before the deadline.") from error
+        return (await self._renewal.result(deadline)).value
 
     async def _renew(self) -> Token:
-        try:
-            self._last = await self._fetch()
-            return self._last
-        finally:
-            self._fetching = None
+        self._last = await self._fetch()
+        return self._last
