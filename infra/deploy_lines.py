@@ -3,20 +3,14 @@
 They are printed, not run: a reader pastes them into a shell. tests/infra/test_deploy.py runs them against gcloud's own parser.
 """
 
-import json
-import re
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from functions.core.stored import CONVERSATIONS, TURNS
-from functions.routes import ROUTES
-
-TABLE = Path(__file__).with_name("functions.json")
-
-FALLBACK = "manifest"
-"""The entry point that answers what no route names: it is the cheapest, and its 404 is in our shape."""
+from infra.deploy.accounts import account, email, member
+from infra.deploy.load_balancer import load_balancer
+from infra.deploy.shell import folded, gcloud
+from infra.deploy.table import ALL_IN_ONE, FUNCTIONS, SEPARATE, Function
 
 COLLECTIONS = (CONVERSATIONS, TURNS)
 """What Firestore deletes some day after `expires_at`."""
@@ -28,49 +22,7 @@ BUILDER = "plugin-build"
 BUILDER_ROLES = ("roles/artifactregistry.writer", "roles/logging.logWriter", "roles/storage.objectViewer")
 """What a build needs, and no more: https://cloud.google.com/functions/docs/securing/build-custom-sa"""
 
-WIDTH = 120
-"""Characters of a line in the README, where a word allows it."""
-
 APIS = ("artifactregistry", "cloudbuild", "cloudfunctions", "compute", "firestore", "run", "secretmanager")
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """One deployed function: a row of infra/functions.json. Values may name shell variables."""
-
-    name: str
-    """Of small letters and dashes, so that the Cloud Run service under it has the same name."""
-    entry_point: str
-    runtime: str
-    memory: str
-    cpu: float
-    concurrency: int
-    min_instances: int
-    max_instances: int
-    timeout_seconds: int
-    ingress: str
-    allow_unauthenticated: bool
-    service_account: str
-    roles: Sequence[str]
-    """The project's roles that its account is granted."""
-    secrets: Mapping[str, str]
-    """Setting -> the secret whose name it is given. The function reads the value itself, and again when it was rotated."""
-    env: Mapping[str, str]
-
-    @property
-    def settings(self) -> Mapping[str, str]:
-        """Every environment variable that it is deployed with."""
-        names = {setting: f"projects/$PROJECT/secrets/{secret}/versions/latest" for setting, secret in self.secrets.items()}
-        return {**self.env, **names}
-
-
-FUNCTIONS: Sequence[Function] = tuple(Function(**row) for row in json.loads(TABLE.read_text("utf-8")))
-
-ALL_IN_ONE = next(function for function in FUNCTIONS if function.entry_point == "plugin")
-"""The function that is the whole plugin."""
-
-SEPARATE: Sequence[Function] = tuple(function for function in FUNCTIONS if function != ALL_IN_ONE)
-"""The functions that need a load balancer to be one plugin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,89 +134,6 @@ def own_address(function: Function) -> str:
 def opening(function: Function) -> str:
     """The line that lets callers without a token in."""
     return gcloud("run services update", function.name, "--region=$REGION", "--update-env-vars=ANONYMOUS_CHAT=on", "--quiet")
-
-
-def account(name: str, roles: Sequence[str]) -> Iterator[str]:
-    """A service account, and what it may do in the whole project."""
-    yield gcloud("iam service-accounts create", name)
-    for role in roles:
-        yield gcloud(
-            "projects add-iam-policy-binding", "$PROJECT", f"--member={member(name)}", f"--role={role}", "--condition=None", "--quiet"
-        )
-
-
-def load_balancer(functions: Sequence[Function]) -> Iterator[str]:
-    """One domain in front of separate functions.
-
-    https://cloud.google.com/load-balancing/docs/https/setup-global-ext-https-serverless
-    """
-    external = ("--global", "--load-balancing-scheme=EXTERNAL_MANAGED")
-    for function in functions:
-        service = f"--cloud-run-service={function.name}"
-        group = (f"--network-endpoint-group={function.name}", "--network-endpoint-group-region=$REGION")
-        yield gcloud(
-            "compute network-endpoint-groups create", function.name, "--region=$REGION", "--network-endpoint-type=serverless", service
-        )
-        yield gcloud("compute backend-services create", function.name, *external, "--protocol=HTTPS", "--enable-logging")
-        yield gcloud("compute backend-services add-backend", function.name, "--global", *group)
-    yield gcloud("compute url-maps import", "plugin", "--global", "--quiet") + f" <<EOF\n{url_map(functions)}EOF"
-    yield gcloud("compute addresses create", "plugin", "--global")
-    yield gcloud("compute ssl-certificates create", "plugin", "--global", "--domains=${PUBLIC_BASE_URL#https://}")
-    yield gcloud("compute target-https-proxies create", "plugin", "--global", "--url-map=plugin", "--ssl-certificates=plugin")
-    front = ("--address=plugin", "--target-https-proxy=plugin", "--ports=443")
-    yield gcloud("compute forwarding-rules create", "plugin", *external, *front)
-    yield gcloud("compute addresses describe", "plugin", "--global", "--format=value(address)")
-
-
-def url_map(functions: Sequence[Function], routes: Mapping[str, Sequence[str]] = ROUTES) -> str:
-    """Which path goes to which function, as YAML for `gcloud compute url-maps import`."""
-    backend = {function.entry_point: f"projects/$PROJECT/global/backendServices/{function.name}" for function in functions}
-    lines = [
-        "name: plugin",
-        f"defaultService: {backend[FALLBACK]}",
-        "hostRules:",
-        '- hosts: ["*"]',
-        "  pathMatcher: routes",
-        "pathMatchers:",
-        "- name: routes",
-        f"  defaultService: {backend[FALLBACK]}",
-        "  pathRules:",
-    ]
-    for function, templates in routes.items():
-        # A path rule knows one wildcard, at the end: https://cloud.google.com/load-balancing/docs/url-map-concepts#pm-constraints
-        paths = dict.fromkeys(re.sub(r"\{.*", "*", template) for template in templates)
-        lines += [f"  - paths: {json.dumps(list(paths))}", f"    service: {backend[function]}"]
-    return "\n".join(lines) + "\n"
-
-
-def member(name: str) -> str:
-    """A service account as a grant names it."""
-    return f"serviceAccount:{email(name)}"
-
-
-def email(name: str) -> str:
-    """A service account's address."""
-    return f"{name}@$PROJECT.iam.gserviceaccount.com"
-
-
-def gcloud(command: str, *arguments: str) -> str:
-    """A line for a shell, with the project named."""
-    return " ".join(["gcloud", command, *map(quoted, arguments), quoted("--project=$PROJECT")])
-
-
-def quoted(argument: str) -> str:
-    """An argument that the shell leaves whole, its variables filled in."""
-    if re.fullmatch(r"[\w./:=,@-]+", argument):
-        return argument
-    flag, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
-    return f'{flag}{equals}"{value}"'
-
-
-def folded(line: str) -> str:
-    """A long line as several that the shell joins again."""
-    if "\n" in line:
-        return line
-    return " \\\n    ".join(textwrap.wrap(line, WIDTH, break_long_words=False, break_on_hyphens=False))
 
 
 def markdown() -> str:

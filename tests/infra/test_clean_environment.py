@@ -21,7 +21,7 @@ from string import Template
 import pytest
 
 import main
-from infra.deploy_lines import FUNCTIONS, Function
+from infra.deploy.table import FUNCTIONS, Function
 from tests.emulators import free_port
 
 ROOT = Path(main.__file__).parent

@@ -13,7 +13,9 @@ import pytest
 
 import main
 from functions.core.settings import Settings
-from infra.deploy_lines import ALL_IN_ONE, FUNCTIONS, SEPARATE, markdown, url_map
+from infra.deploy.load_balancer import url_map
+from infra.deploy.table import ALL_IN_ONE, FUNCTIONS, SEPARATE
+from infra.deploy_lines import markdown
 
 ROOT = Path(main.__file__).parent
 BASH = shutil.which("bash")
