@@ -24,6 +24,9 @@ BUILDER_ROLES = ("roles/artifactregistry.writer", "roles/logging.logWriter", "ro
 
 APIS = ("artifactregistry", "cloudbuild", "cloudfunctions", "compute", "firestore", "run", "secretmanager")
 
+PROBE = "httpGet.path=/_health,httpGet.port=8080,periodSeconds=1,failureThreshold=30,timeoutSeconds=1"
+"""The first request of an instance: others come only once it answers 200 (https://cloud.google.com/run/docs/configuring/healthchecks)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -40,7 +43,7 @@ def steps() -> Iterator[Step]:
     words = "A Firestore location cannot be changed later. A new account takes seconds to be known: paste a line that misses it again."
     yield Step("Once for a project", words, tuple(project()))
     words = "The whole plugin at its own address: no domain, no load balancer."
-    yield Step("One function", words, (own_address(ALL_IN_ONE), *deployment(ALL_IN_ONE)))
+    yield Step("One function", words, (f'PUBLIC_BASE_URL="{ALL_IN_ONE.url}"', *deployment(ALL_IN_ONE)))
     words = "Deployed, `/chat` refuses callers without a token. This opens it, and your model's bill, to whoever knows the address."
     yield Step("A trial", words, (opening(ALL_IN_ONE),))
     words = "Instead, each function scales and is granted rights by itself; behind a load balancer they are one plugin on your own domain."
@@ -53,6 +56,7 @@ def steps() -> Iterator[Step]:
 def choices() -> Iterator[str]:
     """The shell variables that the other lines use."""
     yield "PROJECT=my-project"
+    yield "PROJECT_NUMBER=$(" + gcloud("projects describe", "$PROJECT", "--format=value(projectNumber)") + ")"
     yield "REGION=us-central1"
     yield "FIRESTORE_LOCATION=nam5"
     yield 'PUBLISHER_NAME="Example, Inc."'
@@ -84,7 +88,7 @@ def project() -> Iterator[str]:
 
 
 def deployment(function: Function) -> Iterator[str]:
-    """A function's account, its grants, itself, and the boost that `functions deploy` has no flag for."""
+    """A function's account, its grants, itself, and what `functions deploy` has no flag for."""
     yield from account(function.service_account, function.roles)
     for secret in function.secrets.values():
         yield gcloud(
@@ -94,7 +98,9 @@ def deployment(function: Function) -> Iterator[str]:
             "--role=roles/secretmanager.secretAccessor",
         )
     yield deploy(function)
-    yield gcloud("run services update", function.name, "--region=$REGION", "--cpu-boost", "--quiet")
+    probe = (f"--startup-probe={PROBE}",) if function.warm_up else ()
+    throttling = "--no-cpu-throttling" if function.billing == "instance" else "--cpu-throttling"
+    yield gcloud("run services update", function.name, "--region=$REGION", "--cpu-boost", throttling, *probe, "--quiet")
 
 
 def deploy(function: Function) -> str:
@@ -123,12 +129,6 @@ def deploy(function: Function) -> str:
         f"--update-env-vars=^|^{settings}",
         "--quiet",
     )
-
-
-def own_address(function: Function) -> str:
-    """The address of a service that need not exist yet: https://cloud.google.com/run/docs/triggering/https-request#deterministic"""
-    number = gcloud("projects describe", "$PROJECT", "--format=value(projectNumber)")
-    return f'PUBLIC_BASE_URL="https://{function.name}-$({number}).$REGION.run.app"'
 
 
 def opening(function: Function) -> str:

@@ -17,11 +17,13 @@ def quoted(argument: str) -> str:
     if re.fullmatch(r"[\w./:=,@-]+", argument):
         return argument
     flag, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
-    return f'{flag}{equals}"{value}"'
+    return f"{flag}{equals}'{value}'" if '"' in value else f'{flag}{equals}"{value}"'
 
 
 def folded(line: str) -> str:
     """A long line as several that the shell joins again."""
     if "\n" in line:
         return line
-    return " \\\n    ".join(textwrap.wrap(line, WIDTH, break_long_words=False, break_on_hyphens=False))
+    # Never inside quotes, where the shell would keep what is put in.
+    whole = re.sub(r"\"[^\"]*\"|'[^']*'", lambda quoted: quoted[0].replace(" ", "\0"), line)
+    return " \\\n    ".join(textwrap.wrap(whole, WIDTH, break_long_words=False, break_on_hyphens=False)).replace("\0", " ")

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 TABLE = Path(__file__).parents[1] / "functions.json"
 
@@ -22,6 +23,8 @@ class Function:
     min_instances: int
     max_instances: int
     timeout_seconds: int
+    billing: Literal["instance", "request"]
+    """What Google bills, and so when the function has a processor: as long as an instance lives, or while a request is open."""
     ingress: str
     allow_unauthenticated: bool
     service_account: str
@@ -30,12 +33,21 @@ class Function:
     secrets: Mapping[str, str]
     """Setting -> the secret whose name it is given. The function reads the value itself, and again when it was rotated."""
     env: Mapping[str, str]
+    warm_up: bool = False
+    """Whether an instance first opens its connections, asked by the startup probe, and only then gets requests."""
+
+    @property
+    def url(self) -> str:
+        """Its address, known before it exists: https://cloud.google.com/run/docs/triggering/https-request#deterministic"""
+        return f"https://{self.name}-$PROJECT_NUMBER.$REGION.run.app"
 
     @property
     def settings(self) -> Mapping[str, str]:
         """Every environment variable that it is deployed with."""
-        names = {setting: f"projects/$PROJECT/secrets/{secret}/versions/latest" for setting, secret in self.secrets.items()}
-        return {**self.env, **names}
+        settings = {setting: f"projects/$PROJECT/secrets/{secret}/versions/latest" for setting, secret in self.secrets.items()}
+        if self.billing == "instance":
+            settings["INSTANCE_BILLING"] = "on"
+        return {**self.env, **settings}
 
 
 FUNCTIONS: Sequence[Function] = tuple(Function(**row) for row in json.loads(TABLE.read_text("utf-8")))
@@ -44,4 +56,4 @@ ALL_IN_ONE = next(function for function in FUNCTIONS if function.entry_point == 
 """The function that is the whole plugin."""
 
 SEPARATE: Sequence[Function] = tuple(function for function in FUNCTIONS if function != ALL_IN_ONE)
-"""The functions that need a load balancer to be one plugin."""
+"""The functions that are one plugin together, behind a load balancer."""

@@ -39,6 +39,8 @@ FIRST_REQUESTS = {
 
 CHOICES = {
     "PROJECT": "my-project",
+    "PROJECT_NUMBER": "123456789012",
+    "REGION": "us-central1",
     "PUBLIC_BASE_URL": "https://plugin.example.com",
     "PUBLISHER_NAME": "Example, Inc.",
     "CONTACT_EMAIL": "help@example.com",

@@ -8,12 +8,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from string import Template
 
 import pytest
 
 import main
 from functions.core.settings import Settings
 from infra.deploy.load_balancer import url_map
+from infra.deploy.shell import folded
+from infra.deploy.shell import gcloud as gcloud_line
 from infra.deploy.table import ALL_IN_ONE, FUNCTIONS, SEPARATE
 from infra.deploy_lines import markdown
 
@@ -24,11 +27,13 @@ GCLOUD = shutil.which("gcloud")
 needs_gcloud = pytest.mark.skipif(GCLOUD is None, reason="gcloud is not installed")
 
 CHOICES = {
-    "$PROJECT": "my-project",
-    "$PUBLIC_BASE_URL": "https://plugin.example.com",
-    "$PUBLISHER_NAME": "Example, Inc.",
-    "$CONTACT_EMAIL": "help@example.com",
-    "$PRIVACY_EMAIL": "privacy@example.com",
+    "PROJECT": "my-project",
+    "PROJECT_NUMBER": "123456789012",
+    "REGION": "us-central1",
+    "PUBLIC_BASE_URL": "https://plugin.example.com",
+    "PUBLISHER_NAME": "Example, Inc.",
+    "CONTACT_EMAIL": "help@example.com",
+    "PRIVACY_EMAIL": "privacy@example.com",
 }
 
 STAND_IN = """#!{python}
@@ -109,7 +114,7 @@ def test_the_shell_fills_in_what_a_reader_chose(calls):
         "^|^FUNCTION_USE_ASGI=true|GOOGLE_CLOUD_PROJECT=my-project"
         "|PUBLIC_BASE_URL=https://plugin-123456789012.us-central1.run.app|PUBLISHER_NAME=Example, Inc."
         "|CONTACT_EMAIL=help@example.com|PRIVACY_EMAIL=privacy@example.com"
-        "|OPENAI_API_KEY_SECRET=projects/my-project/secrets/openai-api-key/versions/latest"
+        "|OPENAI_API_KEY_SECRET=projects/my-project/secrets/openai-api-key/versions/latest|INSTANCE_BILLING=on"
     )
 
 
@@ -121,13 +126,13 @@ def test_the_key_is_nobodys_argument(calls):
 
 
 def test_an_account_is_granted_what_its_function_needs_and_no_more(calls):
-    commands = [arguments for arguments, _ in calls if arguments[1] == "add-iam-policy-binding"]
+    commands = [arguments for arguments, _ in calls if "add-iam-policy-binding" in arguments]
 
     granted = {
         (
             option(command, "--member=serviceAccount:").removesuffix("@my-project.iam.gserviceaccount.com"),
             option(command, "--role="),
-            command[2],
+            command[command.index("add-iam-policy-binding") + 1],
         )
         for command in commands
     }
@@ -153,6 +158,32 @@ def test_what_keeps_an_instance_warm_costs_money_and_is_chosen_for_each_function
     warm = {function.name: function.min_instances for function in FUNCTIONS}
 
     assert warm == {"plugin": 1, "plugin-manifest": 0, "plugin-chat": 1, "plugin-mcp": 0}
+
+
+def test_a_processor_between_requests_costs_money_and_is_chosen_for_each_function(calls):
+    billing = {function.name: function.billing for function in FUNCTIONS}
+
+    updates = {
+        arguments[3]: arguments for arguments, _ in calls if arguments[:3] == ["run", "services", "update"] and "--cpu-boost" in arguments
+    }
+
+    assert [name for name, billed in billing.items() if billed == "instance"] == ["plugin", "plugin-chat"]
+    assert {name: ("--no-cpu-throttling" in line, "--cpu-throttling" in line) for name, line in updates.items()} == {
+        name: (billed == "instance", billed == "request") for name, billed in billing.items()
+    }
+
+
+def test_an_instance_gets_requests_only_once_it_is_warm_where_it_has_something_to_warm(calls):
+    updates = {
+        arguments[3]: arguments for arguments, _ in calls if arguments[:3] == ["run", "services", "update"] and "--cpu-boost" in arguments
+    }
+
+    probed = [name for name, line in updates.items() if any(word.startswith("--startup-probe=") for word in line)]
+
+    assert probed == ["plugin", "plugin-chat", "plugin-mcp"]
+    assert option(updates["plugin-chat"], "--startup-probe=") == (
+        "httpGet.path=/_health,httpGet.port=8080,periodSeconds=1,failureThreshold=30,timeoutSeconds=1"
+    )
 
 
 def test_separate_functions_are_reached_through_the_load_balancer_alone():
@@ -186,6 +217,11 @@ class TestWhatGcloudDoesNotCheck:
         assert 1 <= function.concurrency <= 1000
         assert function.min_instances <= function.max_instances
 
+    def test_instance_based_billing_is_for_instances_of_half_a_gibibyte(self, function):
+        # https://cloud.google.com/run/docs/configuring/services/memory-limits
+        assert function.billing in ("instance", "request")
+        assert function.billing == "request" or (function.memory == "512Mi" or function.memory.endswith("Gi"))
+
     def test_the_platform_waits_longer_than_we_do(self, function):
         # CHAT_BUDGET_SECONDS may be 40; an HTTP function may take an hour.
         longest = 40 if function.secrets else 5
@@ -201,11 +237,12 @@ class TestWhatGcloudDoesNotCheck:
         assert function.settings.get("OPENAI_API_KEY_SECRET", "") in ("", "projects/$PROJECT/secrets/openai-api-key/versions/latest")
 
     def test_the_variables_are_settings_and_enough_to_start_in_production(self, function):
-        environ = {name: CHOICES.get(value, value).replace("$PROJECT", "my-project") for name, value in function.settings.items()}
+        environ = {name: Template(value).substitute(CHOICES) for name, value in function.settings.items()}
 
         settings = Settings.read({**environ, "K_SERVICE": function.name})
 
         assert settings.deployed
+        assert settings.instance_billing == (function.billing == "instance")
         assert not set(environ) - {"FUNCTION_USE_ASGI"} - {field.alias for field in Settings.model_fields.values()}
 
 
@@ -315,3 +352,11 @@ def test_a_misspelt_url_map_is_noticed(tmp_path):
 def test_one_function_is_the_whole_plugin():
     assert ALL_IN_ONE.name == "plugin"
     assert [function.entry_point for function in SEPARATE] == ["manifest", "chat", "mcp"]
+
+
+def test_a_folded_line_says_what_the_line_says():
+    line = gcloud_line("scheduler jobs create pubsub", *[f"--flag-{number}=a b" for number in range(20)], "--schedule=* * * * *")
+
+    assert max(len(part) for part in folded(line).splitlines()) <= 122
+    assert shlex.split(folded(line).replace("\\\n", "")) == shlex.split(line)
+    assert "--schedule=* * * * *" in shlex.split(line)
