@@ -2,7 +2,8 @@
 
     main.py -> edges -> wiring -> adapters -> core <- capabilities <- edges
 
-The edges (manifest, chat, mcp) are what is deployed; plugin is all of them behind one entry point. wiring chooses the adapters and is the
-only reader of the environment; adapters turn what is foreign into core's protocols; core is rules, and opens nothing; a capability
-is a file that a developer adds. Edges also speak HTTP through adapters/http. tests/test_architecture.py holds all of this.
+The edges (manifest, chat, mcp, worker) are what is deployed; plugin is those that the world reaches, behind one entry point. wiring
+chooses the adapters and is the only reader of the environment; adapters turn what is foreign into core's protocols; core is rules, and
+opens nothing; a capability is a file that a developer adds. Edges also speak HTTP through adapters/http. tests/test_architecture.py holds
+all of this.
 """

@@ -1,6 +1,4 @@
-"""All functions behind one entry point: for the local world, and for a deployment without a load balancer."""
-
-import re
+"""All functions that the world reaches behind one entry point: for the local world, and for a deployment without a load balancer."""
 
 import functions_framework.aio
 from starlette.requests import Request
@@ -13,8 +11,8 @@ from functions.routes import ROUTES
 EDGES = {"manifest": manifest.EDGE, "chat": chat.EDGE, "mcp": mcp.EDGE}
 
 _TABLE = [
-    (re.compile(HEALTH), chat.EDGE),  # It has everything that has to be opened.
-    *((pattern(template), EDGES[name]) for name, templates in ROUTES.items() for template in templates),
+    (pattern(HEALTH), chat.EDGE),  # It has everything that has to be opened.
+    *((pattern(template), edge) for name, edge in EDGES.items() for template in ROUTES[name]),
 ]
 
 

@@ -22,5 +22,7 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     ),
     # Some clients add the slash; a redirect would lose their body. Nothing lies below.
     "mcp": ("/mcp", "/mcp/"),
+    # Pub/Sub's alone: no load balancer leads here, and `plugin`, which the world reaches, does not serve it.
+    "worker": ("/pubsub",),
 }
 """Function -> path templates; `{name}` stands for one segment."""

@@ -10,9 +10,10 @@ from functions.core.stored import CONVERSATIONS, TURNS
 from infra.deploy.accounts import account, email, member
 from infra.deploy.load_balancer import load_balancer
 from infra.deploy.shell import folded, gcloud
+from infra.deploy.slow_turns import slow_turns
 from infra.deploy.table import ALL_IN_ONE, FUNCTIONS, SEPARATE, Function
 
-COLLECTIONS = (CONVERSATIONS, TURNS)
+COLLECTIONS = (CONVERSATIONS, TURNS, "quarantine", "spend")
 """What Firestore deletes some day after `expires_at`."""
 
 UNINDEXED = ("body", "stamp")
@@ -49,6 +50,11 @@ def steps() -> Iterator[Step]:
     words = "Instead, each function scales and is granted rights by itself; behind a load balancer they are one plugin on your own domain."
     lines = [line for function in SEPARATE for line in deployment(function)]
     yield Step("Separate functions", words, ("PUBLIC_BASE_URL=https://plugin.example.com", *lines))
+    words = (
+        "Turns that outlast their request reach `plugin-worker` by Pub/Sub, which shows who it is; Cloud Scheduler asks each minute for "
+        "turns that nobody works on any more."
+    )
+    yield Step("Their slow turns", words, tuple(slow_turns(SEPARATE)))
     words = "The last line prints the address for your domain's A record; Google makes the certificate once the record points there."
     yield Step("Their load balancer", words, tuple(load_balancer(SEPARATE)))
 

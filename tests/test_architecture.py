@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-EDGES = {"manifest", "chat", "mcp", "plugin"}
+EDGES = {"manifest", "chat", "mcp", "worker", "plugin"}
 FOREIGN = {"google", "grpc", "aiohttp", "sqlite3", "tenacity", "cryptography", "joserfc", "nh3"}
 PRODUCT = sorted([ROOT / "main.py", *(ROOT / "functions").rglob("*.py")])
 
@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "manifest": {"core", "capabilities", "adapters.http", "wiring", "routes"},
     "chat": {"core", "capabilities", "adapters.http", "wiring", "routes"},
     "mcp": {"core", "capabilities", "adapters.http", "wiring", "routes"},
+    "worker": {"core", "capabilities", "adapters.http", "wiring", "routes"},
     "plugin": {"manifest", "chat", "mcp", "adapters.http", "routes"},
     "main": {"core"},
 }
@@ -152,7 +153,7 @@ def test_the_chat_function_loads_only_the_store_it_uses() -> None:
     loaded = loaded_by("chat")
 
     assert "functions.adapters.sqlite" in loaded
-    assert loaded & {"grpc", "google.cloud.firestore", "google.cloud.secretmanager", "functions.manifest", "mcp"} == set()
+    assert loaded & {"grpc", "google.cloud.firestore", "google.cloud.secretmanager", "functions.manifest", "mcp", "joserfc"} == set()
 
 
 def test_the_mcp_function_loads_no_store_without_conversations() -> None:
@@ -163,8 +164,9 @@ def test_the_mcp_function_loads_no_store_without_conversations() -> None:
 
 
 def test_every_route_has_endpoints_and_every_endpoint_a_route() -> None:
-    from functions import chat, manifest, mcp, plugin
+    from functions import chat, manifest, mcp, plugin, worker
     from functions.routes import ROUTES
 
-    assert {name: set(edge.endpoints) for name, edge in plugin.EDGES.items()} == {name: set(paths) for name, paths in ROUTES.items()}
+    edges = {**plugin.EDGES, "worker": worker.EDGE}
+    assert {name: set(edge.endpoints) for name, edge in edges.items()} == {name: set(paths) for name, paths in ROUTES.items()}
     assert plugin.EDGES == {"manifest": manifest.EDGE, "chat": chat.EDGE, "mcp": mcp.EDGE}

@@ -16,7 +16,8 @@ FALLBACK = "manifest"
 
 
 def load_balancer(functions: Sequence[Function]) -> Iterator[str]:
-    """Its lines, for these functions."""
+    """Its lines, for these functions; what only Google's own services reach is left out."""
+    functions = [function for function in functions if function.ingress != "internal-only"]
     external = ("--global", "--load-balancing-scheme=EXTERNAL_MANAGED")
     for function in functions:
         service = f"--cloud-run-service={function.name}"
@@ -50,6 +51,8 @@ def url_map(functions: Sequence[Function], routes: Mapping[str, Sequence[str]] =
         "  pathRules:",
     ]
     for function, templates in routes.items():
+        if function not in backend:
+            continue
         # A path rule knows one wildcard, at the end: https://cloud.google.com/load-balancing/docs/url-map-concepts#pm-constraints
         paths = dict.fromkeys(re.sub(r"\{.*", "*", template) for template in templates)
         lines += [f"  - paths: {json.dumps(list(paths))}", f"    service: {backend[function]}"]

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from infra.deploy.accounts import email
+
 TABLE = Path(__file__).parents[1] / "functions.json"
+
+TURNS_TOPIC = "plugin-turns"
+"""The topic of turns that outlast their request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,10 @@ class Function:
     env: Mapping[str, str]
     warm_up: bool = False
     """Whether an instance first opens its connections, asked by the startup probe, and only then gets requests."""
+    publishes: bool = False
+    """Whether it hands slow turns on, to TURNS_TOPIC."""
+    pushed_by: str | None = None
+    """The service account that Pub/Sub pushes slow turns as; None: it is not pushed to."""
 
     @property
     def url(self) -> str:
@@ -47,6 +56,11 @@ class Function:
         settings = {setting: f"projects/$PROJECT/secrets/{secret}/versions/latest" for setting, secret in self.secrets.items()}
         if self.billing == "instance":
             settings["INSTANCE_BILLING"] = "on"
+        if self.publishes:
+            settings["TURNS_TOPIC"] = f"projects/$PROJECT/topics/{TURNS_TOPIC}"
+        if self.pushed_by:
+            # Cloud Run itself admits only tokens that are meant for the service's address: https://cloud.google.com/run/docs/authenticating/service-to-service
+            settings |= {"PUSH_AUDIENCE": self.url, "PUSH_ACCOUNT": email(self.pushed_by)}
         return {**self.env, **settings}
 
 

@@ -34,6 +34,7 @@ FIRST_REQUESTS = {
     "plugin": ("/.well-known/ai-plugin.json", 200, "schema_version"),
     "chat": ("/chat", 405, "error"),
     "mcp": ("/mcp", 405, "error"),
+    "worker": ("/pubsub", 405, "error"),
 }
 """Entry point -> a path that needs nothing from outside, the status it is answered with, a name in the answer's JSON."""
 

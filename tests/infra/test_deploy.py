@@ -14,6 +14,7 @@ import pytest
 
 import main
 from functions.core.settings import Settings
+from functions.worker import BUDGET_SECONDS, NEEDS
 from infra.deploy.load_balancer import url_map
 from infra.deploy.shell import folded
 from infra.deploy.shell import gcloud as gcloud_line
@@ -35,6 +36,8 @@ CHOICES = {
     "CONTACT_EMAIL": "help@example.com",
     "PRIVACY_EMAIL": "privacy@example.com",
 }
+
+PUBSUB_ITSELF = "service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"
 
 STAND_IN = """#!{python}
 import json, sys
@@ -145,6 +148,14 @@ def test_an_account_is_granted_what_its_function_needs_and_no_more(calls):
         ("plugin", "roles/secretmanager.secretAccessor", "openai-api-key"),
         ("plugin-chat", "roles/datastore.user", "my-project"),
         ("plugin-chat", "roles/secretmanager.secretAccessor", "openai-api-key"),
+        ("plugin-chat", "roles/pubsub.publisher", "plugin-turns"),
+        ("plugin-mcp", "roles/pubsub.publisher", "plugin-turns"),
+        ("plugin-worker", "roles/datastore.user", "my-project"),
+        ("plugin-worker", "roles/secretmanager.secretAccessor", "openai-api-key"),
+        ("plugin-worker", "roles/pubsub.publisher", "plugin-turns"),
+        (PUBSUB_ITSELF, "roles/iam.serviceAccountTokenCreator", "plugin-invoker@my-project.iam.gserviceaccount.com"),
+        (PUBSUB_ITSELF, "roles/pubsub.publisher", "plugin-turns-dead"),
+        (PUBSUB_ITSELF, "roles/pubsub.subscriber", "plugin-turns-worker"),
     }
 
 
@@ -157,7 +168,7 @@ def test_every_entry_point_is_deployed_once():
 def test_what_keeps_an_instance_warm_costs_money_and_is_chosen_for_each_function():
     warm = {function.name: function.min_instances for function in FUNCTIONS}
 
-    assert warm == {"plugin": 1, "plugin-manifest": 0, "plugin-chat": 1, "plugin-mcp": 0}
+    assert warm == {"plugin": 1, "plugin-manifest": 0, "plugin-chat": 1, "plugin-mcp": 0, "plugin-worker": 0}
 
 
 def test_a_processor_between_requests_costs_money_and_is_chosen_for_each_function(calls):
@@ -180,17 +191,65 @@ def test_an_instance_gets_requests_only_once_it_is_warm_where_it_has_something_t
 
     probed = [name for name, line in updates.items() if any(word.startswith("--startup-probe=") for word in line)]
 
-    assert probed == ["plugin", "plugin-chat", "plugin-mcp"]
+    assert probed == ["plugin", "plugin-chat", "plugin-mcp", "plugin-worker"]
     assert option(updates["plugin-chat"], "--startup-probe=") == (
         "httpGet.path=/_health,httpGet.port=8080,periodSeconds=1,failureThreshold=30,timeoutSeconds=1"
     )
+
+
+def test_whoever_takes_questions_can_finish_them_or_hand_them_on():
+    stranded = [function.name for function in FUNCTIONS if function.secrets and function.billing == "request" and not function.publishes]
+
+    assert stranded == []
+
+
+def test_pub_sub_pushes_to_the_worker_as_the_worker_expects(calls):
+    commands = [arguments for arguments, _ in calls]
+    push = next(line for line in commands if line[:4] == ["pubsub", "subscriptions", "create", "plugin-turns-worker"])
+    worker = next(line for line in commands if line[:3] == ["functions", "deploy", "plugin-worker"])
+    invoker = next(line for line in commands if line[:2] == ["functions", "add-invoker-policy-binding"])
+
+    told = dict(pair.split("=", 1) for pair in option(worker, "--update-env-vars=").removeprefix("^|^").split("|"))
+
+    assert option(push, "--push-endpoint=") == "https://plugin-worker-123456789012.us-central1.run.app/pubsub"
+    assert option(push, "--push-auth-token-audience=") == told["PUSH_AUDIENCE"] == "https://plugin-worker-123456789012.us-central1.run.app"
+    assert option(push, "--push-auth-service-account=") == told["PUSH_ACCOUNT"] == "plugin-invoker@my-project.iam.gserviceaccount.com"
+    assert (invoker[2], option(invoker, "--member=")) == ("plugin-worker", f"serviceAccount:{told['PUSH_ACCOUNT']}")
+    assert "--no-allow-unauthenticated" in worker
+    assert set(NEEDS) <= set(told)
+    assert told["TURNS_TOPIC"] == f"projects/my-project/topics/{option(push, '--topic=')}"
+    assert (option(push, "--dead-letter-topic="), option(push, "--max-delivery-attempts=")) == ("plugin-turns-dead", "5")
+    assert BUDGET_SECONDS < int(option(worker, "--timeout=").removesuffix("s")) < int(option(push, "--ack-deadline=")) == 600
+
+
+def test_the_sweep_comes_every_minute_and_names_nobody(calls):
+    (job,) = [arguments for arguments, _ in calls if arguments[:2] == ["scheduler", "jobs"]]
+
+    assert option(job, "--schedule=") == "* * * * *"
+    assert option(job, "--topic=") == "projects/my-project/topics/plugin-turns"
+    assert json.loads(option(job, "--message-body=")) == {"type": "sweep"}
+
+
+def test_what_expires_is_deleted(calls):
+    policies = [arguments for arguments, _ in calls if arguments[:4] == ["firestore", "fields", "ttls", "update"]]
+
+    assert [option(line, "--collection-group=") for line in policies] == ["conversations", "turns", "quarantine", "spend"]
+    assert all(line[4] == "expires_at" and "--enable-ttl" in line for line in policies)
 
 
 def test_separate_functions_are_reached_through_the_load_balancer_alone():
     ingress = {function.name: function.ingress for function in FUNCTIONS}
 
     assert ingress.pop("plugin") == "all"
+    assert ingress.pop("plugin-worker") == "internal-only"
     assert set(ingress.values()) == {"internal-and-gclb"}
+
+
+def test_the_load_balancer_does_not_know_the_worker(calls):
+    lines = [" ".join(arguments) + said for arguments, said in calls if arguments[0] == "compute"]
+
+    assert [line for line in lines if "worker" in line or "/pubsub" in line] == []
+    assert any("plugin-mcp" in line for line in lines)
 
 
 def test_every_function_has_an_account_of_its_own():
@@ -239,7 +298,7 @@ class TestWhatGcloudDoesNotCheck:
     def test_the_variables_are_settings_and_enough_to_start_in_production(self, function):
         environ = {name: Template(value).substitute(CHOICES) for name, value in function.settings.items()}
 
-        settings = Settings.read({**environ, "K_SERVICE": function.name})
+        settings = Settings.read({**environ, "K_SERVICE": function.name}, needs=NEEDS if function.entry_point == "worker" else ())
 
         assert settings.deployed
         assert settings.instance_billing == (function.billing == "instance")
@@ -351,7 +410,7 @@ def test_a_misspelt_url_map_is_noticed(tmp_path):
 
 def test_one_function_is_the_whole_plugin():
     assert ALL_IN_ONE.name == "plugin"
-    assert [function.entry_point for function in SEPARATE] == ["manifest", "chat", "mcp"]
+    assert [function.entry_point for function in SEPARATE] == ["manifest", "chat", "mcp", "worker"]
 
 
 def test_a_folded_line_says_what_the_line_says():
