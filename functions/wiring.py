@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from functions.adapters.credentials import Credential
     from functions.adapters.outgoing import Outgoing
     from functions.adapters.pubsub import PubSubTopic
+    from functions.core.announced import Announced
     from functions.core.asking import Toolbox
     from functions.core.backlog import Backlog
     from functions.core.push import Identity
@@ -81,6 +82,13 @@ class Services:
         from functions.core.sweep import Sweep
 
         return Sweep(self._records, self.backlog)
+
+    @cached_property
+    def announced(self) -> "Announced":
+        """What a worker does with messages."""
+        from functions.core.announced import Announced
+
+        return Announced(self.backlog, self.sweep)
 
     @cached_property
     def backlog(self) -> "Backlog":

@@ -41,8 +41,6 @@ KEEPING_SECONDS = 600.0
 MAX_BEGUN = 5
 """Attempts at one turn. Pub/Sub gives a message up after as many deliveries; a turn that kills whoever works on it must end too."""
 
-MAX_IN_A_ROW = 4  # turns that one claim finishes; what is behind them is handed over, so that a worker's request ends
-
 AT_A_TIME = 10  # conversations that this process takes over from others; its own turns are already under way
 
 
@@ -115,7 +113,7 @@ class Backlog:
 
     def keep_on(self, key: Key, holder: str, turn: Turn, work: asyncio.Task[Ended], clock: Clock) -> asyncio.Task[None]:
         """Go on with a turn of this process that was written as pending, behind the request that it came with."""
-        return self._drive(key, self._finish(_Held(key, holder, turn, work), clock))
+        return self._drive(key, self._finish(_Held(key, holder, turn, work), clock, all_of_them=True))
 
     async def hand_over(self, key: Key, deadline: Deadline) -> None:
         """Have somebody work on a conversation. Where that fails, the sweep will."""
@@ -127,8 +125,15 @@ class Backlog:
             await self.topic.publish(Announcement.of(key).model_dump_json(), deadline)
 
     async def take_over(self, key: Key, clock: Clock) -> None:
-        """Finish what waits in a conversation, until nothing does or somebody else works there."""
-        await asyncio.wait({self._take_over(key, clock)})
+        """Finish what waits in a conversation, where nobody works on it: all of it, or where there is a topic the first turn, and announce
+        the others there, so that a worker's request ends.
+
+        Raises:
+            CantileverError: it could not be done; the turn waits on.
+        """
+        task = self._take_over(key, clock)
+        await asyncio.wait({task})
+        task.result()
 
     async def ended(self, key: Key, seconds: float, poll: float) -> None:
         """Wait until a turn of the conversation may have ended: as told by this process where it works on it, else for `poll` seconds."""
@@ -185,18 +190,16 @@ class Backlog:
             if await self.records.change([key], decide, Deadline.after(STORE_SECONDS, clock)):
                 held = await self._next(key, holder, clock)
                 if held:
-                    await self._finish(held, clock)
+                    await self._finish(held, clock, all_of_them=self.topic is None)
 
-    async def _finish(self, held: _Held, clock: Clock) -> None:
-        """Answer the held turn and those behind it, one after the other, as long as the lease is ours."""
+    async def _finish(self, held: _Held, clock: Clock, *, all_of_them: bool) -> None:
+        """Answer the held turn, and perhaps those behind it, one after the other, as long as the lease is ours."""
         following: _Held | None = held
-        left = MAX_IN_A_ROW
         try:
             while following:
-                held, left = following, left - 1
+                held = following
                 ended = await self._answered(held, clock)
-                more = left > 0 or self.topic is None
-                going_on = ended is not None and await self._end(held, ended, clock, more=more)
+                going_on = ended is not None and await self._end(held, ended, clock, more=all_of_them)
                 following = await self._next(held.key, held.holder, clock) if going_on else None
         finally:
             held.work.cancel()

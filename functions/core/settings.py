@@ -73,10 +73,10 @@ class Settings(PluginSettings):
     chat_budget_seconds: Annotated[float, Field(ge=1, le=40, allow_inf_nan=False)] = Field(
         5.0, alias="CHAT_BUDGET_SECONDS", description="Within this every call is answered, 1 to 40 s; ChatGPT itself gives up at 45."
     )
-    turn_seconds: Annotated[float, Field(ge=5, le=540, allow_inf_nan=False)] = Field(
+    turn_seconds: Annotated[float, Field(ge=5, le=150, allow_inf_nan=False)] = Field(
         120.0,
         alias="TURN_SECONDS",
-        description="Within this a turn is answered that goes on behind its request, 5 to 540 s; then it has failed.",
+        description="Within this a turn is answered that goes on behind its request, 5 to 150 s; then it has failed.",
     )
     max_turns_per_instance: Annotated[int, Field(ge=1, le=10_000)] = Field(
         1000, alias="MAX_TURNS_PER_INSTANCE", description="The most turns that are open in one instance; beyond them 503."

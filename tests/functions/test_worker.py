@@ -1,5 +1,6 @@
 """POST /pubsub: who may push, what a push must be, and what acknowledges it."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,11 +16,24 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from functions.adapters.http import Life
+from functions.adapters.sqlite import SqliteDocuments
+from functions.core.announced import QUARANTINE, Announced
+from functions.core.announcement import Announcement
 from functions.core.deadline import Deadline
-from functions.core.errors import CantileverError, Forbidden, StoreUnavailable, Unauthenticated
+from functions.core.documents import Key
+from functions.core.errors import CantileverError, Forbidden, Unauthenticated
+from functions.core.model import Reply
+from functions.core.question import Question
 from functions.core.settings import Settings
-from functions.worker import BUDGET_SECONDS, Worker
+from functions.core.stored import conversation_key, digest
+from functions.core.sweep import Sweep
+from functions.core.transcript import page
+from functions.worker import Worker
+from tests import conversations
+from tests.deadlines import soon
 from tests.deployed import DEPLOYED
+from tests.fakes import Meddling, Published, ScriptedModel, SilentModel
 from tests.world import ROOT
 
 PUSHED = {"PUSH_AUDIENCE": "https://worker.example", "PUSH_ACCOUNT": "plugin-invoker@demo.iam.gserviceaccount.com"}
@@ -37,27 +52,14 @@ class Doorman:
 
 
 @dataclass
-class Received:
-    """What is done with messages: they are kept, or fail."""
-
-    texts: list[str] = field(default_factory=list)
-    fault: CantileverError | None = None
-    left: float = 0
-
-    async def handle(self, text: str, deadline: Deadline) -> None:
-        self.left = deadline.left()
-        if self.fault:
-            raise self.fault
-        self.texts.append(text)
-
-
-@dataclass
 class Pushing:
     """A worker over an identity and a handling of the test."""
 
     http: httpx.AsyncClient
     doorman: Doorman
-    received: Received
+    documents: Meddling
+    model: ScriptedModel
+    topic: Published
 
     async def push(self, text: str = "{}", *, authorization: str | None = "Bearer good", **more: Any) -> httpx.Response:
         body = {"message": {"data": b64encode(text.encode()).decode(), "messageId": "77"}, "subscription": "s"}
@@ -66,20 +68,83 @@ class Pushing:
 
 
 @pytest.fixture
-async def worker() -> AsyncIterator[Pushing]:
-    doorman, received = Doorman(), Received()
-    edge = Worker(Settings.read(DEPLOYED | PUSHED), doorman, received.handle).edge()
+async def worker(tmp_path: Path) -> AsyncIterator[Pushing]:
+    store = SqliteDocuments(tmp_path / "documents.db")
+    doorman, documents, topic = Doorman(), Meddling(store), Published()
+    model = ScriptedModel(Reply("by the worker", "stop"), Reply("by the worker too", "stop"))
+    turns = conversations.turns(documents, model, topic=topic)
+    announced = Announced(turns.backlog, Sweep(turns.backlog.records, turns.backlog))
+    edge = Worker(Settings.read(DEPLOYED | PUSHED), doorman, announced, Life()).edge()
     app = Starlette(routes=[Route("/pubsub", edge.__call__, methods=["GET", "POST"])])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://worker.example") as http:
-        yield Pushing(http, doorman, received)
+        yield Pushing(http, doorman, documents, model, topic)
+    await store.close()
 
 
-async def test_a_message_that_is_done_with_is_acknowledged(worker: Pushing) -> None:
+async def pending(worker: Pushing, *queries: str) -> Key:
+    """A conversation in which these questions wait, and nobody works on them."""
+    elsewhere = conversations.turns(worker.documents, SilentModel(), topic=Published(), background=False)
+    for query in queries:
+        await elsewhere.run(Question("", "s", query, "any"), soon(0.6))
+    worker.documents.commits.clear()
+    return conversation_key("", "s")
+
+
+async def statuses(worker: Pushing) -> list[tuple[str, str | None]]:
+    entries = await page(worker.documents, "", "s", after="", limit=100, deadline=soon())
+    return [(entry.turn.status, entry.turn.answer) for entry in entries]
+
+
+async def quarantined(worker: Pushing, text: str) -> str | None:
+    key = Key(QUARANTINE, digest(text))
+    found = (await worker.documents.get([key], soon())).documents.get(key)
+    return found.body if found else None
+
+
+async def test_a_message_finishes_the_turn_that_waits_and_announces_those_behind_it(worker: Pushing) -> None:
+    message = Announcement.of(await pending(worker, "one", "two")).model_dump_json()
+
+    first = await worker.push(message)
+    between = await statuses(worker)
+    second = await worker.push(*worker.topic.texts)
+
+    assert (first.status_code, first.content) == (204, b"")
+    assert between == [("done", "by the worker"), ("pending", None)]
+    assert worker.topic.texts == [message]
+    assert second.status_code == 204
+    assert await statuses(worker) == [("done", "by the worker"), ("done", "by the worker too")]
+
+
+async def test_a_message_that_comes_again_is_acknowledged_and_changes_nothing(worker: Pushing) -> None:
+    message = Announcement.of(await pending(worker, "one")).model_dump_json()
+
+    answers = await asyncio.gather(*(worker.push(message) for _ in range(3)), worker.push(message))
+    late = await worker.push(message)
+
+    assert {answer.status_code for answer in [*answers, late]} == {204}
+    assert len(worker.model.asked) == 1
+    assert await statuses(worker) == [("done", "by the worker")]
+
+
+async def test_the_sweep_announces_what_waits(worker: Pushing) -> None:
+    key = await pending(worker, "one")
+
     answer = await worker.push('{"type":"sweep"}')
 
-    assert (answer.status_code, answer.content) == (204, b"")
-    assert worker.received.texts == ['{"type":"sweep"}']
-    assert 0 < BUDGET_SECONDS - worker.received.left < 5
+    assert answer.status_code == 204
+    assert worker.topic.texts == [Announcement.of(key).model_dump_json()]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", '{"type":"turns"}', '{"type":"sweep","conversation":"x"}', '{"type":"bomb"}', '{"type":"turns","conversation":"../x"}'],
+)
+async def test_a_message_that_nobody_understands_is_set_aside_once_and_acknowledged(worker: Pushing, text: str) -> None:
+    answers = [await worker.push(text) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [204] * 3
+    assert await quarantined(worker, text) == text
+    assert worker.model.asked == []
 
 
 @pytest.mark.parametrize("authorization", [None, "Bearer bad"])
@@ -90,7 +155,7 @@ async def test_whoever_may_not_push_causes_nothing(worker: Pushing, authorizatio
     answer = await worker.push(authorization=authorization)
 
     assert answer.status_code == status
-    assert worker.received.texts == []
+    assert worker.documents.commits == []
 
 
 async def test_whoever_may_not_push_is_refused_before_the_body_is_read(worker: Pushing) -> None:
@@ -106,14 +171,14 @@ async def test_whoever_may_not_push_is_refused_before_the_body_is_read(worker: P
     assert read == []
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"message":{"data":"!","messageId":"1"},"subscription":"s"}'])
-async def test_what_is_no_push_is_handled_by_nobody(worker: Pushing, body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"message":{"data":"!","messageId":"1"},"subscription":"s"}', b"\xff"])
+async def test_what_is_no_push_is_set_aside_and_acknowledged(worker: Pushing, body: bytes) -> None:
     headers = {"Authorization": "Bearer good", "Content-Type": "application/json"}
 
     answer = await worker.http.post("/pubsub", content=body, headers=headers)
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "malformed")
-    assert worker.received.texts == []
+    assert answer.status_code == 204
+    assert await quarantined(worker, body.decode(errors="replace")) == body.decode(errors="replace")
 
 
 async def test_a_push_that_is_too_large_is_not_read(worker: Pushing) -> None:
@@ -123,11 +188,15 @@ async def test_a_push_that_is_too_large_is_not_read(worker: Pushing) -> None:
 
 
 async def test_what_failed_shall_come_again(worker: Pushing) -> None:
-    worker.received.fault = StoreUnavailable("The store is away.")
+    message = Announcement.of(await pending(worker, "one")).model_dump_json()
+    worker.documents.refuse_writes = True
 
-    answer = await worker.push()
+    answer = await worker.push(message)
 
     assert answer.status_code == 503
+    worker.documents.refuse_writes = False
+    assert (await worker.push(message)).status_code == 204
+    assert await statuses(worker) == [("done", "by the worker")]
 
 
 async def test_the_log_names_the_message_and_says_nothing_of_it(worker: Pushing, capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,6 +205,7 @@ async def test_the_log_names_the_message_and_says_nothing_of_it(worker: Pushing,
     (line,) = capsys.readouterr().out.splitlines()
     entry = json.loads(line)
     assert (entry["function"], entry["path"], entry["status"], entry["message_id"]) == ("worker", "/pubsub", 204, "77")
+    assert entry["done"] == "quarantine"
     assert "canary" not in line
 
 
