@@ -16,6 +16,7 @@ from functions.core.conversation import Conversation, begun, behind, opened
 from functions.core.deadline import Deadline
 from functions.core.documents import ABSENT, Document, Expected, Key, Snapshot, Write
 from functions.core.errors import CantileverError, KeyReused, NotFound, StoreUnavailable, recalled
+from functions.core.leases import lease
 from functions.core.lines import MAX_WAITING, Lines, busy
 from functions.core.question import Done, Outcome, Pending, Question
 from functions.core.stored import TURNS, Tokens, Turn, Waiting, turn_key
@@ -174,9 +175,9 @@ class Attempt:
                 self._begun_work(turn, conversation, found)
         else:
             self._drop_work()
-        lease = backlog.lease(self.holder, found.read_at) if self.holder else None
-        waiting = Waiting(turn_id=turn.turn_id, asked=self.question.fingerprint, begun=1 if lease else 0)
-        return conversation.queued(turn, waiting, lease, self.backlog.limits, expected)
+        ours = lease(self.holder, found.read_at) if self.holder else None
+        waiting = Waiting(turn_id=turn.turn_id, asked=self.question.fingerprint, begun=1 if ours else 0)
+        return conversation.queued(turn, waiting, ours, self.backlog.limits, expected)
 
     async def _overtaken(self, conversation: Conversation) -> Turn | None:
         """The same question without a key, answered by another process since we began: it was running then, and ours repeats it."""

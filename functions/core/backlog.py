@@ -1,47 +1,33 @@
 """Turns that were not done within their request: each is finished by whoever holds its conversation's lease, in the order of the queue.
 
-The lease is in the head and ends by the store's clock. Whoever holds it renews it while it works, and gives it back when it is told to
-stop; when it dies, the lease lapses. What nobody works on is handed over: to a topic whose messages a worker receives, or, where there is
-none, to this process. Every step requires the head that was read, so a holder that lost its lease changes nothing any more.
+Whoever holds the lease renews it while it works, and gives it back when it is told to stop; when it dies, the lease lapses. What nobody
+works on is handed over: to a topic whose messages a worker receives, or, where there is none, to this process.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Protocol
 
 from functions.core.announcement import Announcement
 from functions.core.answering import Answering, Ended, failed
 from functions.core.asking import Tally
-from functions.core.conversation import Conversation, Limits, opened
+from functions.core.conversation import Conversation, Limits
 from functions.core.deadline import Deadline
-from functions.core.documents import Key, Snapshot, Write
-from functions.core.errors import Abandoned, CantileverError, StoreUnavailable
+from functions.core.documents import Key
+from functions.core.errors import Abandoned, CantileverError
+from functions.core.leases import RENEWAL_SECONDS, STORE_SECONDS, Clock, Leases
 from functions.core.records import Records
 from functions.core.spend import Ledger
-from functions.core.stored import Lease, Turn, turn_key
-
-Clock = Callable[[], float]
-"""A deadline's."""
-
-LEASE = timedelta(seconds=15)
-"""How long a turn stays with a holder that says nothing: its death is noticed so late, and a pause of its process is forgiven so long."""
-
-RENEWAL_SECONDS = 5.0  # between renewals; two may fail before the lease lapses
-
-STORE_SECONDS = 4.0
-"""For reading, deciding and writing once; a store that is away is asked again, as long as what was found out is worth keeping."""
-
-KEEPING_SECONDS = 600.0
-"""How long an answer is kept for a store that is away: asking the model again would cost more than waiting."""
+from functions.core.stored import Turn
 
 MAX_BEGUN = 5
 """Attempts at one turn. Pub/Sub gives a message up after as many deliveries; a turn that kills whoever works on it must end too."""
 
-AT_A_TIME = 10  # conversations that this process takes over from others; its own turns are already under way
+AT_A_TIME = 100  # conversations that this process takes over from others; its own turns are already under way
 
 
 class Topic(Protocol):
@@ -87,6 +73,10 @@ class Backlog:
     _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_A_TIME))
 
     @cached_property
+    def _leases(self) -> Leases:
+        return Leases(self.records, self.limits)
+
+    @cached_property
     def _stop(self) -> asyncio.Future[None]:
         return asyncio.get_running_loop().create_future()
 
@@ -99,10 +89,6 @@ class Backlog:
     def goes_on(self) -> bool:
         """Whether a turn may go on in this process behind its request."""
         return self.background and not self.stopping
-
-    def lease(self, holder: str, now: datetime) -> Lease:
-        """A lease from now on, by the store's clock."""
-        return Lease(holder=holder, until=now + LEASE)
 
     def began(self, turn: Turn, conversation: Conversation, now: datetime, tally: Tally, clock: Clock) -> asyncio.Task[Ended]:
         """Somebody answering the turn, from now on."""
@@ -150,6 +136,7 @@ class Backlog:
             self._stop.set_result(None)
         if self._driving:
             await asyncio.wait(self._driving.values(), timeout=seconds)
+        await self.ledger.settle(Deadline.after(1.0, asyncio.get_running_loop().time), now=True)
 
     def _take_over(self, key: Key, clock: Clock) -> asyncio.Task[None]:
         return self._driving.get(key) or self._drive(key, self._claim(key, clock))
@@ -166,7 +153,7 @@ class Backlog:
         self._tell(key)
         if not task.cancelled() and (error := task.exception()):
             # The turn stays where it is, with its attempts counted: the lease lapses, and the sweep has somebody try again.
-            code = error.code if isinstance(error, CantileverError) else "internal"
+            code = error.code if isinstance(error, CantileverError) else CantileverError.code
             self.report("pending turn interrupted", {"error": code, "exception": type(error).__name__})
 
     def _tell(self, key: Key) -> None:
@@ -176,21 +163,9 @@ class Backlog:
     async def _claim(self, key: Key, clock: Clock) -> None:
         """Take the lease on a conversation where nobody has it, and finish what waits there."""
         holder = self.new_id()
-
-        async def decide(found: Snapshot) -> tuple[bool, Sequence[Write]]:
-            conversation = opened(key, found.documents.get(key), found.read_at)
-            if conversation is None or self.stopping:
-                return False, ()
-            if conversation.held_by(holder):
-                return True, ()
-            free = conversation.free(found.read_at)
-            return free, conversation.leased(self.lease(holder, found.read_at), begins=True) if free else ()
-
         async with self._places:
-            if await self.records.change([key], decide, Deadline.after(STORE_SECONDS, clock)):
-                held = await self._next(key, holder, clock)
-                if held:
-                    await self._finish(held, clock, all_of_them=self.topic is None)
+            if not self.stopping and await self._leases.claim(key, holder, clock) and (held := await self._first(key, holder, clock)):
+                await self._finish(held, clock, all_of_them=self.topic is None)
 
     async def _finish(self, held: _Held, clock: Clock, *, all_of_them: bool) -> None:
         """Answer the held turn, and perhaps those behind it, one after the other, as long as the lease is ours."""
@@ -199,8 +174,8 @@ class Backlog:
             while following:
                 held = following
                 ended = await self._answered(held, clock)
-                going_on = ended is not None and await self._end(held, ended, clock, more=all_of_them)
-                following = await self._next(held.key, held.holder, clock) if going_on else None
+                ours = ended is not None and await self._end(held, ended, clock, all_of_them=all_of_them)
+                following = await self._first(held.key, held.holder, clock) if ours else None
         finally:
             held.work.cancel()
 
@@ -212,90 +187,34 @@ class Backlog:
             if held.work.done():
                 return held.work.result()
             if self.stopping:
-                await self._give_back(held, clock)
+                if await self._leases.give_back(held.key, held.holder, clock):
+                    await self.hand_over(held.key, Deadline.after(STORE_SECONDS, clock))
                 return None
-            if not await self._renewed(held, clock):
+            if not await self._leases.renew(held.key, held.holder, clock):
                 return None
 
-    async def _renewed(self, held: _Held, clock: Clock) -> bool:
-        """Whether the lease is still ours, as far as we know: while the store is away nobody else can take it either."""
-
-        async def decide(found: Snapshot) -> tuple[bool, Sequence[Write]]:
-            conversation = opened(held.key, found.documents.get(held.key), found.read_at)
-            if conversation is None or not conversation.held_by(held.holder):
-                return False, ()
-            return True, conversation.leased(self.lease(held.holder, found.read_at))
-
-        with suppress(StoreUnavailable):
-            return await self.records.change([held.key], decide, Deadline.after(STORE_SECONDS, clock))
-        return True
-
-    async def _end(self, held: _Held, ended: Ended, clock: Clock, *, more: bool) -> bool:
+    async def _end(self, held: _Held, ended: Ended, clock: Clock, *, all_of_them: bool) -> bool:
         """Write what came of the held turn; whether we go on with the next, under the same lease."""
-        left_behind = False
-
-        async def decide(found: Snapshot) -> tuple[bool, Sequence[Write]]:
-            nonlocal left_behind
-            conversation = opened(held.key, found.documents.get(held.key), found.read_at)
-            if conversation is None or not conversation.held_by(held.holder):
-                return False, ()
-            if conversation.head.queue[0].turn_id != held.turn.turn_id:
-                return True, ()  # It was written, only the acknowledgement was lost.
-            going_on = more and not self.stopping and len(conversation.head.queue) > 1
-            left_behind = not going_on and len(conversation.head.queue) > 1
-            lease = self.lease(held.holder, found.read_at) if going_on else None
-            return going_on, conversation.ended(ended.turn, lease, self.limits)
-
         self.ledger.add(ended.turn.spender, ended.turn)
-        going_on = await self._persistently(held.key, decide, clock)
+        following = await self._leases.end(held.key, held.holder, ended.turn, clock, next_too=all_of_them, stopping=lambda: self.stopping)
         self._tell(held.key)
-        await self.ledger.settle(Deadline.after(STORE_SECONDS, clock))
         self.report("pending turn ended", {"status": ended.turn.status, "milliseconds": ended.turn.milliseconds, **ended.turn.spent})
-        if left_behind:
+        await self.ledger.settle(Deadline.after(STORE_SECONDS, clock))
+        if following.left:
             await self.hand_over(held.key, Deadline.after(STORE_SECONDS, clock))
-        return going_on
+        return following.ours
 
-    async def _persistently(self, key: Key, decide: Callable[[Snapshot], Awaitable[tuple[bool, Sequence[Write]]]], clock: Clock) -> bool:
-        """`Records.change`, again and again while the store is away."""
-        until = Deadline.after(KEEPING_SECONDS, clock)
-        while True:
-            try:
-                return await self.records.change([key], decide, Deadline.after(STORE_SECONDS, clock))
-            except StoreUnavailable:
-                if self.stopping or not until.left():
-                    raise
-            await asyncio.sleep(1)
-
-    async def _next(self, key: Key, holder: str, clock: Clock) -> _Held | None:
-        """The first turn of the queue, which we hold, with somebody answering it; None where it is not ours any more."""
-        deadline = Deadline.after(STORE_SECONDS, clock)
-        found = await self.records.documents.get([key], deadline)
-        conversation = opened(key, found.documents.get(key), found.read_at)
-        if conversation is None or not conversation.held_by(holder):
+    async def _first(self, key: Key, holder: str, clock: Clock) -> _Held | None:
+        """The first turn of the queue, with somebody answering it; None where it is not ours."""
+        first = await self._leases.first(key, holder, clock)
+        if first is None:
             return None
-        first = conversation.head.queue[0]
-        document = (await self.records.documents.get([turn_key(key, first.turn_id)], deadline)).documents.get(turn_key(key, first.turn_id))
-        turn = Turn.read(document.body) if document else None
-        if turn is None:
-            return None  # It is being removed, or a newer revision's.
         tally = Tally(clock())
-        if first.begun > MAX_BEGUN:
+        if first.conversation.head.queue[0].begun > MAX_BEGUN:
             gone = Abandoned(f"This question could not be answered in {MAX_BEGUN} attempts; ask it in other words.")
-            return _Held(key, holder, turn, asyncio.create_task(_settled(failed(turn, gone, tally, deadline))))
-        return _Held(key, holder, turn, self.began(turn, conversation, found.read_at, tally, clock))
-
-    async def _give_back(self, held: _Held, clock: Clock) -> None:
-        """Leave the held turn to others."""
-
-        async def decide(found: Snapshot) -> tuple[bool, Sequence[Write]]:
-            conversation = opened(held.key, found.documents.get(held.key), found.read_at)
-            ours = conversation is not None and conversation.held_by(held.holder)
-            return ours, conversation.leased(None) if conversation and ours else ()
-
-        deadline = Deadline.after(STORE_SECONDS, clock)
-        with suppress(StoreUnavailable):  # Then the lease lapses.
-            if await self.records.change([held.key], decide, deadline):
-                await self.hand_over(held.key, deadline)
+            ended = failed(first.turn, gone, tally, Deadline.after(0, clock))
+            return _Held(key, holder, first.turn, asyncio.create_task(_settled(ended)))
+        return _Held(key, holder, first.turn, self.began(first.turn, first.conversation, first.now, tally, clock))
 
 
 async def _settled(ended: Ended) -> Ended:

@@ -7,7 +7,7 @@
     │   ├── TooLarge           more bytes than we read
     │   ├── UnsupportedMedia   not plain JSON
     │   ├── TooSlow            the body did not arrive in time
-    │   ├── Forbidden          a page or a name that may not reach us
+    │   ├── Forbidden          a page, a name or an account that may not reach us
     │   ├── NotFound           no such thing, or not yours: the two look alike
     │   ├── MethodNotAllowed   the path exists, the method does not
     │   ├── KeyReused          an Idempotency-Key that was another question's
@@ -89,7 +89,7 @@ class TooSlow(ChangeRequest):
 
 
 class Forbidden(ChangeRequest):
-    """A web page, or a name of ours, that may not be used to reach us."""
+    """A web page, a name of ours, or a known account that may not be used to reach us."""
 
     code = "forbidden"
 

@@ -36,6 +36,7 @@ class Ledger:
     together: int | None
     _unsettled: Counter[tuple[Key, date]] = field(default_factory=Counter)
     _settled_at: float = 0.0
+    _settling: bool = False
 
     def keys(self, owner: str) -> Sequence[Key]:
         """The documents that `require` wants to see."""
@@ -63,19 +64,21 @@ class Ledger:
 
     async def settle(self, deadline: Deadline, *, now: bool = False) -> None:
         """Add to the store what was counted here, where that is due. What the store does not take now, it is offered again."""
-        if not self._unsettled or (not now and deadline.clock() < self._settled_at + SETTLED_EVERY):
+        if not self._unsettled or self._settling or (not now and deadline.clock() < self._settled_at + SETTLED_EVERY):
             return
-        self._settled_at = deadline.clock()
+        self._settling, self._settled_at = True, deadline.clock()
         due = Counter(dict(self._unsettled.most_common(MAX_AT_ONCE)))
-        self._unsettled -= due
 
         async def decide(found: Snapshot) -> tuple[bool, Sequence[Write]]:
             return True, [_added(key, day, tokens, found) for (key, day), tokens in due.items()]
 
         try:
             await self.records.change([key for key, _ in due], decide, deadline)
+            self._unsettled -= due  # Only now: in between it counts twice rather than not at all.
         except CantileverError:
-            self._unsettled += due
+            pass  # It is offered again.
+        finally:
+            self._settling = False
 
     def _spent(self, key: Key, found: Snapshot) -> int:
         day = found.read_at.date()

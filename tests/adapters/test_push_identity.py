@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import json
-import time
 import traceback
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable
@@ -22,6 +21,7 @@ from tests.upstream import Server, answer, serving
 
 AUDIENCE = "https://plugin-worker-123456789012.us-central1.run.app"
 ACCOUNT = "plugin-invoker@my-project.iam.gserviceaccount.com"
+NOW = 1_795_000_000
 
 GOOGLES = RSAKey.generate_key(2048, {"kid": "googles"})
 STRANGERS = RSAKey.generate_key(2048, {"kid": "strangers"})
@@ -29,7 +29,6 @@ STRANGERS = RSAKey.generate_key(2048, {"kid": "strangers"})
 
 def claims(**changed: Any) -> dict[str, Any]:
     """What Google says of the account; None takes a claim away."""
-    now = int(time.time())
     usual = {
         "iss": "https://accounts.google.com",
         "aud": AUDIENCE,
@@ -37,8 +36,8 @@ def claims(**changed: Any) -> dict[str, Any]:
         "azp": "104567890123456789012",
         "email": ACCOUNT,
         "email_verified": True,
-        "iat": now,
-        "exp": now + 3600,
+        "iat": NOW,
+        "exp": NOW + 3600,
     }
     return {name: value for name, value in {**usual, **changed}.items() if value is not None}
 
@@ -72,7 +71,7 @@ async def google() -> AsyncIterator[Server]:
 @pytest.fixture
 async def identity(google: Server) -> AsyncIterator[PushIdentity]:
     outgoing = Outgoing()
-    yield PushIdentity(GoogleKeys(outgoing, google.url), AUDIENCE, ACCOUNT)
+    yield PushIdentity(GoogleKeys(outgoing, google.url), AUDIENCE, ACCOUNT, now=lambda: NOW)
     await outgoing.close()
 
 
@@ -81,7 +80,7 @@ async def identity(google: Server) -> AsyncIterator[PushIdentity]:
     [
         f"Bearer {signed()}",
         f"bearer {signed(iss='accounts.google.com')}",
-        f"Bearer {signed(exp=int(time.time()) - 30)}",
+        f"Bearer {signed(exp=NOW - 59)}",
     ],
     ids=["as Google writes it", "its other issuer", "expired within the leeway"],
 )
@@ -99,9 +98,9 @@ NOT_GOOGLES_TOKEN = {
     "for another service too": f"Bearer {signed(aud=[AUDIENCE, 'https://other.run.app'])}",
     "for nobody": f"Bearer {signed(aud=None)}",
     "for ours with a slash": f"Bearer {signed(aud=AUDIENCE + '/')}",
-    "expired": f"Bearer {signed(exp=int(time.time()) - 61)}",
+    "expired": f"Bearer {signed(exp=NOW - 60)}",
     "without an end": f"Bearer {signed(exp=None)}",
-    "with an end that is text": f"Bearer {signed(exp=str(int(time.time()) + 3600))}",
+    "with an end that is text": f"Bearer {signed(exp=str(NOW + 3600))}",
     "of another issuer": f"Bearer {signed(iss='https://accounts.google.com.evil.example')}",
     "of no issuer": f"Bearer {signed(iss=None)}",
     "signed with the public key as a secret": f"Bearer {by_hand({'alg': 'HS256', 'kid': 'googles'}, by_public_key)}",

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -34,7 +35,8 @@ from tests import conversations
 from tests.deadlines import soon
 from tests.deployed import DEPLOYED
 from tests.fakes import Meddling, Published, ScriptedModel, SilentModel
-from tests.world import ROOT
+from tests.push import Pushed
+from tests.world import ROOT, started
 
 PUSHED = {"PUSH_AUDIENCE": "https://worker.example", "PUSH_ACCOUNT": "plugin-invoker@demo.iam.gserviceaccount.com"}
 
@@ -220,3 +222,22 @@ def test_deployed_it_does_not_start_without_knowing_who_may_push(lacking: str) -
     assert ran.returncode != 0
     assert f"  - {lacking}: " in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_a_slow_turn_goes_over_pub_sub_to_the_worker(pubsub_emulator: str) -> None:
+    with started("worker") as worker:
+        pushed = Pushed.to(f"{worker.url}/pubsub", pubsub_emulator)
+        handing_over = {**pushed.environ, "STORE": worker.environ["STORE"], "INSTANCE_BILLING": "off", "CHAT_BUDGET_SECONDS": "1"}
+        with started("chat", **handing_over, OPENAI_MODEL="emulator?latency=9s") as chat:
+            pending = chat.http.post("/chat", json={"query": "hello", "session_id": "s"}).json()
+
+            until = time.monotonic() + 30
+            answer = chat.http.post("/answer", json={"session_id": "s", "turn_id": pending["turn_id"]})
+            while answer.status_code == 202 and time.monotonic() < until:
+                answer = chat.http.post("/answer", json={"session_id": "s", "turn_id": pending["turn_id"]})
+        told = [line.get("done") for line in worker.log_lines()]
+
+    assert pending["status"] == "pending"
+    assert (answer.status_code, answer.json()["status"]) == (200, "done")
+    assert len(worker.model_requests) == 1
+    assert "turns" in told
