@@ -17,6 +17,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     HEADER_MISMATCH,
+    INTERNAL_ERROR,
     INVALID_PARAMS,
     PROTOCOL_VERSION_META_KEY,
     CallToolRequestParams,
@@ -157,7 +158,7 @@ class Mcp:
         manager = StreamableHTTPSessionManager(self._server, json_response=True, stateless=True)
         async with manager.run():
             await manager.handle_request(scope, exchange.receive, exchange.send)
-        if (code := _error_code(exchange.body)) is not None:
+        if not incoming.fault_status and (code := _error_code(exchange.body)) is not None:
             incoming.refused(code)
         return exchange.response()
 
@@ -200,14 +201,19 @@ class Mcp:
         return CallToolResult(content=[TextContent(text=text)], is_error=True, _meta=meta)
 
     async def _around(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Around every message: add what the SDK's models have no field for."""
-        result = await call_next(ctx)
-        if ctx.method == "tools/list" and isinstance(result, dict):
-            return {
-                **result,
-                "tools": [{**tool, "securitySchemes": self._tools[tool["name"]]["securitySchemes"]} for tool in result["tools"]],
-            }
-        return result
+        """Around every message: add what the SDK's models have no field for, and keep from it what broke, as `_call` does."""
+        try:
+            result = await call_next(ctx)
+            if ctx.method == "tools/list" and isinstance(result, dict):
+                return {
+                    **result,
+                    "tools": [{**tool, "securitySchemes": self._tools[tool["name"]]["securitySchemes"]} for tool in result["tools"]],
+                }
+            return result
+        except (MCPError, ValidationError):  # What the SDK refuses: parameters that are none.
+            raise
+        except Exception as error:
+            raise MCPError(INTERNAL_ERROR, _incoming(ctx).broke(error).message) from error
 
 
 def _error_code(body: bytes) -> int | None:

@@ -5,12 +5,13 @@ import json
 import re
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import httpx
 import jsonschema
 import pytest
 
-from tests.mcp import ERAS, FORECAST, NEW, OLD, Json, called, failed, posted, result
+from tests.mcp import ERAS, FORECAST, NEW, OLD, Json, called, failed, posted, refusal, result
 from tests.upstream import after, answer, serving
 from tests.world import World, copied, started
 
@@ -27,6 +28,7 @@ from typing import Annotated
 from pydantic import Field
 
 from functions.core.capability import Published, Web, operation
+from functions.core.errors import NotFound
 
 Word = Annotated[str, Field(description="Anything.")]
 
@@ -50,11 +52,46 @@ async def break_down(web: Web, word: Word) -> Text:
     raise RuntimeError(f"CANARY-OF-THE-FILE {word}")
 
 
+class Untellable(NotFound):
+    def told(self):
+        raise RuntimeError(f"CANARY-OF-THE-FILE {self.message}")
+
+
+@operation(apis=[], scopes=[], read_only=True, open_world=False)
+async def break_the_edge(web: Web, word: Word) -> Text:
+    """Fail in a way that breaks whoever tells it."""
+    raise Untellable(word)
+
+
 @operation(apis=[], scopes=["https://www.googleapis.com/auth/calendar.events"], read_only=False, open_world=True, destructive=True)
 async def move_meeting(web: Web, word: Word) -> Text:
     """Move a meeting."""
     print("MOVED")
     return Text(text=word)
+'''
+
+NO_OBJECT = '''"""Words: a result that is written as a list, which the revision of 2025-11-25 does not know."""
+
+from pydantic import model_serializer
+
+from functions.core.capability import Published, Web, operation
+
+
+class Words(Published):
+    """What is answered."""
+
+    words: tuple[str, ...]
+    """Some."""
+
+    @model_serializer
+    def listed(self) -> list[str]:
+        return list(self.words)
+
+
+@operation(apis=[], scopes=[], read_only=True, open_world=False)
+async def list_words(web: Web) -> Words:
+    """List words."""
+    return Words(words=("CANARY",))
 '''
 
 
@@ -192,6 +229,27 @@ def test_a_bug_in_a_capability_is_told_by_its_place_and_not_by_its_words(trials:
     assert line["where"].endswith(" break_down")
     assert "CANARY" not in trials.output + json.dumps(told)
     assert "Traceback" not in trials.output
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_a_bug_beside_the_call_is_told_by_a_number_that_the_log_explains(trials: World, era: str) -> None:
+    error = refusal(posted(trials, era, "tools/call", {"name": "break_the_edge", "arguments": {"word": "CANARY-OF-THE-CALLER"}}))
+
+    line = trials.log_lines()[-1]
+    told = f"Something broke on our side; tell the plugin's owner the number {line['error_id']}."
+    assert (error["code"], error["message"]) == (-32603, told)
+    assert (line["severity"], line["error"], line["exception"], line["mcp"]) == ("ERROR", "internal", "RuntimeError", "tools/call")
+    assert line["where"].endswith(" told")
+    assert "CANARY" not in trials.output + json.dumps(error)
+
+
+def test_a_list_that_a_revision_cannot_tell_is_our_fault_in_the_log(tmp_path: Path) -> None:
+    with started("mcp", source=copied(tmp_path, words=NO_OBJECT)) as world:
+        error = refusal(posted(world, OLD, "tools/list"))
+
+        line = world.log_lines()[-1]
+    assert error["code"] == -32603
+    assert (line["severity"], line["error"], line["mcp"]) == ("ERROR", "-32603", "tools/list")
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
-from functions.adapters.http.answers import status_of
+from functions.adapters.http.answers import INTERNAL_ERROR, status_of
 from functions.adapters.http.pages import host_of
 from functions.core.deadline import Deadline
 from functions.core.errors import CantileverError, Forbidden, Malformed, TellOperator, TooLarge, TooSlow, UnsupportedMedia
@@ -64,7 +64,7 @@ class Incoming:
 
     def refused(self, code: int) -> None:
         """Note a fault that the protocol inside tells by a code of its own."""
-        self.fault_status = 400
+        self.fault_status = 500 if code == INTERNAL_ERROR else 400
         self.notes["error"] = str(code)
 
     def broke(self, error: Exception) -> CantileverError:
