@@ -75,9 +75,6 @@ SETTLED = {b"accept": b"application/json, text/event-stream", b"content-type": b
 """What the SDK is told of every request: the edge has read the body already, and whoever accepts another form than ours gets ours
 (RFC 9110 section 12.5.1)."""
 
-ERROR_WITHIN = 1000
-"""Bytes of an answer in which `"error":{` stands if it is one; before it come the version and an id of the caller's choice."""
-
 Listed = TypeVar("Listed")
 
 METHODS = SPEC_CLIENT_METHODS | SPEC_CLIENT_NOTIFICATION_METHODS
@@ -217,8 +214,8 @@ class Mcp:
 
 
 def _error_code(body: bytes) -> int | None:
-    """JSON-RPC's code, where the answer is an error."""
-    error = json.loads(body).get("error", {}) if b'"error":{' in body[:ERROR_WITHIN] else {}
+    """JSON-RPC's code, where the answer is an error. Only what may be one is read: before the mark may stand an id of any length."""
+    error = json.loads(body).get("error", {}) if b'"error":{' in body else {}
     code: int | None = error.get("code")
     return code
 

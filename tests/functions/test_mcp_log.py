@@ -99,12 +99,15 @@ def test_what_the_protocol_refuses_is_logged_by_its_code(era: str) -> None:
     with started("mcp") as world:
         posted(world, era, "tools/call", {"name": "no_such_tool", "arguments": {}})
         posted(world, era, "tools/launch")
+        long = message(era, "tools/launch") | {"id": "x" * 1200}
+        world.http.post("/mcp", json=long, headers=headers(era, long))
         sent = message(NEW, "tools/list")
         world.http.post("/mcp", json=sent, headers=headers(NEW, sent) | {"MCP-Protocol-Version": OLD})
 
         logged = lines(world)
     assert [(line["severity"], line["mcp"], line["error"]) for line in logged] == [
         ("WARNING", "tools/call", "-32602"),
+        ("WARNING", "unknown", "-32601"),
         ("WARNING", "unknown", "-32601"),
         ("WARNING", "tools/list", "-32020"),
     ]
