@@ -13,15 +13,17 @@ class Exchange:
         self._arriving: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
         self._receive = receive
         self._sent: list[Message] = []
+        self._complete = False
 
     async def receive(self) -> Message:
         """The body, then whatever else the caller does."""
         return self._arriving.pop() if self._arriving else await self._receive()
 
     async def send(self, message: Message) -> None:
-        """Keep a part of the answer; a second answer is none."""
-        if message["type"] != "http.response.start" or not self._sent:
+        """Keep a part of the answer; what comes after its end, a second answer, is none."""
+        if not self._complete:
             self._sent.append(message)
+            self._complete = message["type"] == "http.response.body" and not message.get("more_body", False)
 
     @property
     def body(self) -> bytes:
