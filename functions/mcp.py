@@ -66,9 +66,6 @@ CONVERSATION_META = "openai/session"
 INCOMING = "cantilever.incoming"
 """Under this name a handler finds the request that it works for, in the ASGI scope."""
 
-MAX_MESSAGE = 128 * 1024
-"""Bytes of a message; ChatGPT sends at most 100,000 characters, and each costs the one loop that reads for everybody."""
-
 VERSION_HEADER = b"mcp-protocol-version"
 
 SETTLED = {b"accept": b"application/json, text/event-stream", b"content-type": b"application/json"}
@@ -140,7 +137,7 @@ class Mcp:
     async def serve(self, incoming: Incoming) -> Response:
         """POST /mcp: one message of the protocol."""
         identified(self._settings, incoming.request.headers.get("authorization"))
-        message = _message(strict_json.loads(await incoming.body(MAX_MESSAGE)))
+        message = _message(strict_json.loads(await incoming.body()))
         incoming.notes["mcp"] = message["method"] if message["method"] in METHODS else "unknown"
         # White space around a value is none of it (RFC 9110 section 5.5); httptools leaves what stands behind.
         headers = [(name, value.strip(b" \t")) for name, value in incoming.request.scope["headers"] if name not in SETTLED]

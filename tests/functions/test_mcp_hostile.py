@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.mcp import MAX_MESSAGE
-from tests.mcp import ERAS, FORECAST, Json, called, headers, message, posted, refusal
+from functions.adapters.http import MAX_BODY
+from tests.mcp import ERAS, FORECAST, Json, called, failed, headers, message, posted, refusal
 from tests.world import World, started
 
 VALID: Json = {"name": FORECAST, "arguments": {"place": "Paris", "days": 1}}
@@ -115,13 +115,24 @@ def test_json_that_is_no_request_is_told_so_in_our_words(world: World, era: str,
 def test_a_message_may_have_so_many_bytes_and_not_one_more(world: World, era: str) -> None:
     body = json.dumps(message(era, "tools/call", VALID)).encode()
 
-    most = sent(world, era, body + b" " * (MAX_MESSAGE - len(body)))
-    more = sent(world, era, body + b" " * (MAX_MESSAGE - len(body) + 1))
-    unannounced = world.http.post("/mcp", content=iter([body, b" " * MAX_MESSAGE]), headers=headers(era, message(era, "tools/call", VALID)))
+    most = sent(world, era, body + b" " * (MAX_BODY - len(body)))
+    more = sent(world, era, body + b" " * (MAX_BODY - len(body) + 1))
+    unannounced = world.http.post("/mcp", content=iter([body, b" " * MAX_BODY]), headers=headers(era, message(era, "tools/call", VALID)))
 
     assert most.json()["result"]["isError"] is False
     for answer in (more, unannounced):
         assert (answer.status_code, refusal(answer)["data"]["code"], answer.headers["connection"]) == (413, "too_large", "close")
+
+
+@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("escaped", [False, True], ids=["UTF-8", "escaped"])
+@pytest.mark.parametrize("character", ["x", "ж", "天"])
+def test_as_much_text_as_chatgpt_sends_is_read_in_any_script(world: World, era: str, character: str, escaped: bool) -> None:
+    text = message(era, "tools/call", {"name": FORECAST, "arguments": {"place": character * 100_000}})
+
+    answer = sent(world, era, json.dumps(text, ensure_ascii=escaped).encode())
+
+    assert failed(answer.json()["result"])["code"] == "invalid"
 
 
 @pytest.mark.parametrize("era", ERAS)
