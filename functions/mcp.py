@@ -54,7 +54,7 @@ from functions.core.question import Done
 from functions.core.rest import AnswerRequest, ChatRequest
 from functions.core.settings import Settings
 from functions.core.turn import Turns
-from functions.core.visible import visible
+from functions.core.visible import visible_json
 from functions.routes import ROUTES
 
 LISTS_LAST: Mapping[CacheableMethod, CacheHint] = dict.fromkeys(get_args(CacheableMethod), CacheHint(ttl_ms=300_000, scope="public"))
@@ -191,7 +191,7 @@ class Mcp:
     def _fault(self, error: CantileverError) -> CallToolResult:
         """An error that the client's model reads and acts on; where signing in would help, the client is told where."""
         meta = {"mcp/www_authenticate": [challenge(error, self._metadata)]} if isinstance(error, Unauthenticated) else None
-        text = visible(json.dumps(error.told(), ensure_ascii=False))
+        text = visible_json(json.dumps(error.told(), ensure_ascii=False))
         return CallToolResult(content=[TextContent(text=text)], is_error=True, _meta=meta)
 
     async def _around(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:

@@ -12,7 +12,7 @@ from functions.core.deadline import Deadline
 from functions.core.errors import CantileverError, CapabilityFault, DeadlinePassed, Filtered, Invalid, TooLarge, Unauthenticated, Upstream
 from functions.core.model import Assistant, Call, Message, Model, Reply, Result, System, Usage, User
 from functions.core.stored import Step
-from functions.core.visible import visible
+from functions.core.visible import visible, visible_json
 
 MAX_ROUNDS = 4
 """Replies that may call operations; the one after them must answer. A forecast needs one, a comparison two."""
@@ -61,7 +61,7 @@ class Toolbox:
         except CapabilityFault:
             raise
         except CantileverError as error:
-            text = visible(json.dumps(error.told(), ensure_ascii=False))
+            text = visible_json(json.dumps(error.told(), ensure_ascii=False))
         finally:
             milliseconds = round((deadline.clock() - began) * 1000)
             tally.steps.append(Step(name=visible(call.name)[:64], ok=ok, milliseconds=milliseconds))
@@ -84,7 +84,7 @@ class Toolbox:
             raise Unauthenticated(f"{name} needs a signed-in user, and there is no sign-in here yet.", scope=operation.capability)
         try:
             async with deadline.limit():
-                text = visible(await operation.run(self.web(operation, deadline), arguments))
+                text = visible_json(await operation.run(self.web(operation, deadline), arguments))
         except TimeoutError as error:
             raise DeadlinePassed(f"{name} was not done in time.") from error
         if len(text.encode()) > self.max_result:

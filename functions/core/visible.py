@@ -4,7 +4,9 @@ Hidden characters carry instructions past the person who pasted them (bidirectio
 The transcript keeps the original; only the model's view is cleaned.
 """
 
+import json
 import re
+from typing import Any
 
 _FORMAT = (
     "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff0-\ufffb"
@@ -29,6 +31,9 @@ _STRAY = re.compile(
 )
 """Joiners shape Arabic and Indic scripts and emoji families, and a selector chooses a picture's style: one stays where it does so."""
 
+_ESCAPED = re.compile(r"\\(?:u00|[bfr])")
+"""How JSON spells control characters but tab and line feed."""
+
 
 def visible(text: str) -> str:
     """`text` without its hidden characters."""
@@ -37,3 +42,22 @@ def visible(text: str) -> str:
         return text
     shown = _HIDDEN.sub("", text)
     return _STRAY.sub("", shown) if any(character in shown for character in "\u200c\u200d\ufe0e\ufe0f") else shown
+
+
+def visible_json(text: str) -> str:
+    """JSON text without the hidden characters of its strings, those that it spells as escapes among them."""
+    if not _ESCAPED.search(text):
+        return visible(text)
+    return json.dumps(_shown(json.loads(text)), ensure_ascii=False, separators=(",", ":"))
+
+
+def _shown(value: Any) -> Any:
+    match value:
+        case str():
+            return visible(value)
+        case dict():
+            return {visible(name): _shown(inner) for name, inner in value.items()}
+        case list():
+            return [_shown(inner) for inner in value]
+        case _:
+            return value

@@ -1,10 +1,11 @@
 """What a model is shown of foreign text."""
 
+import json
 import unicodedata
 
 import pytest
 
-from functions.core.visible import visible
+from functions.core.visible import visible, visible_json
 
 
 @pytest.mark.parametrize(
@@ -67,3 +68,22 @@ def test_every_selector_of_variants_is_gone_from_letters() -> None:
     selectors = [*map(chr, range(0xFE00, 0xFE10)), *map(chr, range(0xE0100, 0xE01F0)), *map(chr, range(0x180B, 0x1810))]
 
     assert [selector for selector in selectors if visible(f"a{selector}b") not in ("ab", f"a{selector}b" * (selector == "\u180e"))] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (r'{"text":"a\u0001b\u001b[31mc\f\b\rd\u202ee"}', {"text": "ab[31mcde"}),
+        (r'{"a\u0002":[{"b":"c\u0003"},1.5,true,null]}', {"a": [{"b": "c"}, 1.5, True, None]}),
+        (r'{"text":"1\u0001\ufe0f"}', {"text": "1\ufe0f"}),
+        ('{"text":"pay\u200bload"}', {"text": "payload"}),
+        (r'{"text":"\"quoted\", C:\\u0001 and\n\tnext line"}', {"text": '"quoted", C:\\u0001 and\n\tnext line'}),
+    ],
+)
+def test_what_no_reader_sees_is_gone_from_json_however_it_is_spelled(text: str, shown: object) -> None:
+    assert json.loads(visible_json(text)) == shown
+
+
+def test_json_without_hidden_characters_stays_as_it_is() -> None:
+    for text in ('{"place":"北京","celsius":-0.5,"said":"\\"5\\"\\n\\\\"}', "[]", '{"a":1e16}'):
+        assert visible_json(text) == text

@@ -52,6 +52,12 @@ async def break_down(web: Web, word: Word) -> Text:
     raise RuntimeError(f"CANARY-OF-THE-FILE {word}")
 
 
+@operation(apis=[], scopes=[], read_only=True, open_world=False)
+async def refuse(web: Web, word: Word) -> Text:
+    """Refuse a word."""
+    raise NotFound(f"There is no {word}.")
+
+
 class Untellable(NotFound):
     def told(self):
         raise RuntimeError(f"CANARY-OF-THE-FILE {self.message}")
@@ -186,6 +192,17 @@ def test_discovery_and_initialize_tell_the_same_of_us(world: World) -> None:
     assert discovered["instructions"] == initialized["instructions"]
     assert discovered["_meta"]["io.modelcontextprotocol/serverInfo"] == initialized["serverInfo"]
     assert discovered["capabilities"] == initialized["capabilities"]
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_no_form_of_a_result_has_hidden_characters(trials: World, era: str) -> None:
+    hidden = "".join(map(chr, [*range(1, 9), *range(11, 32), *range(127, 160), 0x202E, 0xE0041]))
+
+    told = called(trials, era, "repeat", {"word": f"a{hidden}\n\tb", "times": 1})
+    error = failed(called(trials, era, "refuse", {"word": f"a{hidden}\n\tb"}))
+
+    assert told["structuredContent"] == json.loads(told["content"][0]["text"]) == {"text": "a\n\tb"}
+    assert error["message"] == "There is no a\n\tb."
 
 
 # Limits, faults and scopes
