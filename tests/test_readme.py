@@ -1,8 +1,10 @@
 """What the README says, done as it says."""
 
 import asyncio
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from functools import partial
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.programs import package, run
 from tests.upstream import answer, serving
 from tests.world import ROOT, copied, started
 
@@ -40,6 +43,20 @@ def test_the_curl_of_the_five_minutes_answers() -> None:
         ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, env={"PATH": os.environ["PATH"]})
 
     assert re.search(r'"answer":"北京\d{4}-\d\d-\d\d', ran.stdout)
+
+
+def test_the_inspectors_commands_list_and_call(tmp_path: Path) -> None:
+    pinned = json.loads((ROOT / "tests/package.json").read_text("utf-8"))["devDependencies"]["@modelcontextprotocol/inspector"]
+    npx = f"npx @modelcontextprotocol/inspector@{pinned} "
+    installed = shlex.join(map(str, package("inspector", 22, 19))) + " "
+
+    with started() as world:
+        commands = example("inspector").replace(npx, installed).replace("http://localhost:8080", world.url)
+        told = run(tmp_path, "sh", "-ec", commands)
+
+    assert example("inspector").count(npx) == 2
+    assert '"name": "get_weather_forecast"' in told
+    assert '"name": "Paris"' in told
 
 
 async def test_the_capability_is_all_it_takes(tmp_path: Path) -> None:
