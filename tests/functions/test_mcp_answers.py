@@ -11,7 +11,7 @@ import httpx
 import jsonschema
 import pytest
 
-from tests.mcp import ERAS, FORECAST, NEW, OLD, Json, called, failed, posted, refusal, result
+from tests.mcp import ERAS, FORECAST, NEW, OLD, Json, called, failed, headers, message, posted, refusal, result
 from tests.upstream import after, answer, serving
 from tests.world import World, copied, started
 
@@ -182,16 +182,18 @@ def test_what_is_listed_may_be_kept_by_everybody_for_five_minutes(world: World) 
         assert (told["resultType"], told["ttlMs"], told["cacheScope"]) == ("complete", 300_000, "public")
 
 
-def test_discovery_and_initialize_tell_the_same_of_us(world: World) -> None:
-    discovered = result(world, NEW, "server/discover")
-    initialized = result(
-        world, OLD, "initialize", {"protocolVersion": OLD, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
-    )
+@pytest.mark.parametrize("place", ["world", "deployed"])
+def test_discovery_and_initialize_tell_everybody_the_same_of_us(request: pytest.FixtureRequest, place: str) -> None:
+    told = request.getfixturevalue(place)
+
+    discovered = result(told, NEW, "server/discover")
+    initialized = result(told, OLD, "initialize", {"protocolVersion": OLD, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}})
 
     assert (discovered["supportedVersions"], initialized["protocolVersion"]) == ([NEW], OLD)
     assert discovered["instructions"] == initialized["instructions"]
     assert discovered["_meta"]["io.modelcontextprotocol/serverInfo"] == initialized["serverInfo"]
     assert discovered["capabilities"] == initialized["capabilities"]
+    assert initialized["serverInfo"]["websiteUrl"] == f"{told.environ['PUBLIC_BASE_URL']}/support"
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -229,6 +231,24 @@ async def test_a_slow_api_is_told_within_the_budget(era: str) -> None:
 
     assert (failed(told)["code"], failed(told)["retryable"]) == ("out_of_time", True)
     assert taken < 1.5
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_client_that_closes_its_connection_cancels_nothing(era: str) -> None:
+    sent = message(era, "tools/call", {"name": FORECAST, "arguments": {"place": "Paris"}})
+
+    async with serving(after(1, answer({"results": []}))) as slow:
+        with started("mcp", OPEN_METEO_GEOCODING_URL=f"{slow.url}/v1") as world:
+            with pytest.raises(httpx.ReadTimeout):
+                await asyncio.to_thread(world.http.post, "/mcp", json=sent, headers=headers(era, sent), timeout=0.3)
+            closed_at_once = world.log_lines()
+            await asyncio.sleep(1.5)
+
+            (line,) = world.log_lines()
+            assert "Traceback" not in world.output
+    assert closed_at_once == []
+    assert (line["status"], line["error"], line["operation"]) == (200, "not_found", FORECAST)  # It read the answer, and there was none.
+    assert line["milliseconds"] > 1000
 
 
 @pytest.mark.parametrize("era", ERAS)

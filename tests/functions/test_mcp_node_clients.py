@@ -81,8 +81,11 @@ def test_the_inspector_finds_no_fault_with_the_tools(world: World, listed: list[
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
-def test_the_inspector_calls_every_tool(world: World, tmp_path: Path, era: str) -> None:
+def test_the_inspector_calls_every_tool(world: World, listed: list[dict[str, Any]], tmp_path: Path, era: str) -> None:
+    called = set()
+
     def call(tool: str, arguments: dict[str, Any], status: int = 0) -> Any:
+        called.add(tool)
         told = ("--method=tools/call", f"--tool-name={tool}", f"--tool-args-json={json.dumps(arguments)}")
         return inspector(tmp_path, world, era, *told, status=status)
 
@@ -90,6 +93,7 @@ def test_the_inspector_calls_every_tool(world: World, tmp_path: Path, era: str) 
     nowhere = call("get_weather_forecast", NOWHERE, status=EXIT_TOOL_FAILED)
     answer = call("chat", {"query": "What is the weather in Paris tomorrow?"})
 
+    assert called == {tool["name"] for tool in listed}
     assert forecast["structuredContent"] == world.http.post("/tools/get_weather_forecast", json=PARIS).json()
     assert nowhere["isError"] is True
     assert answer["structuredContent"]["answer"].startswith("Paris on ")

@@ -17,6 +17,7 @@ import pytest
 
 from functions.routes import ROUTES
 from tests.emulators import free_port
+from tests.mcp import ERAS, result
 from tests.published import CONFIGURATION, FILES, FOLDER, derived
 from tests.world import World, command, started
 
@@ -119,6 +120,16 @@ def test_what_is_derived_is_what_was_agreed(name: str) -> None:
     text = derived()[name]
 
     assert not difference(name, text)
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_the_tools_that_were_agreed_are_what_a_client_gets(era: str) -> None:
+    agreed = json.loads((FOLDER / "mcp-tools.json").read_text("utf-8"))
+
+    with started("mcp", **CONFIGURATION) as deployed:
+        listed = result(deployed, era, "tools/list")["tools"]
+
+    assert listed == agreed
 
 
 def test_nothing_is_agreed_that_nobody_publishes() -> None:

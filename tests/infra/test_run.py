@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
 from infra.environment import Unreadable, environment
+from tests.mcp import ERAS, FORECAST, headers, message
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 60
@@ -121,6 +123,17 @@ def test_the_curl_that_it_prints_is_answered_with_a_forecast(running: World) -> 
 
     assert re.search(r"北京\d{4}-\d\d-\d\d：.+°C", answer.stdout), answer.stdout
     assert '"get_weather_forecast"' in answer.stdout
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_the_mcp_server_that_it_prints_lists_the_tools(running: World, era: str) -> None:
+    told = re.search(r"^  mcp +(http://localhost:\d+/mcp)$", running.told, re.M)
+    sent = message(era, "tools/list")
+
+    assert told
+    answer = httpx.post(told[1], json=sent, headers=headers(era, sent), trust_env=False)
+
+    assert [tool["name"] for tool in answer.json()["result"]["tools"]] == [FORECAST]
 
 
 def test_nothing_listens_beyond_this_machine(running: World) -> None:
