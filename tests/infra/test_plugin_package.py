@@ -1,10 +1,14 @@
 """`make package`: the folder as it is written, read by a program that is not ours, and the prompts in it tried."""
 
+import hashlib
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ from agent_plugins import Plugin, StreamableHTTPServer
 from functions.capabilities import CATALOGUE
 from functions.core.capability import Example
 from tests.mcp import ERAS, NEW, called, result
+from tests.programs import run
 from tests.published import CONFIGURATION, derived
 from tests.test_readme import example as readme_example
 from tests.world import ROOT, World, copied, started
@@ -56,6 +61,37 @@ def test_an_independent_reader_accepts_every_part(folder: Path) -> None:  # H4
     (skill,) = plugin.skills
     assert skill.name == yaml.safe_load(skill.frontmatter)["name"] == "cantilever"
     assert "## get_weather_forecast" in skill.body
+
+
+PUBLISHED = {
+    "plugin": "0a4aad95ce337878ad38802ebf0daa3fde76abe3f65400c86bcbb1ec0b3ab883",
+    "mcp": "6539175bfcdf43085855183e86da40ea94b166547a72b47ae9a0a390516d3acb",
+}
+"""SHA-256 of each schema as it is published: https://github.com/agentplugins/agent-plugins-spec/tree/main/schemas/1.0.0."""
+
+
+@pytest.mark.parametrize(("name", "digest"), PUBLISHED.items())
+def test_what_a_client_reads_is_of_the_published_schema(folder: Path, name: str, digest: str) -> None:  # H4
+    carried = (resources.files("skillsaw.schemas.agent_plugins.v1_0_0") / f"{name}.schema.json").read_bytes()
+    schema = json.loads(carried)
+    written = json.loads((folder / f"{name}.json").read_text("utf-8"))
+
+    valid = jsonschema.Draft202012Validator(schema)
+
+    assert hashlib.sha256(carried).hexdigest() == digest
+    assert written["$schema"] == schema["$id"]
+    assert list(valid.iter_errors(written)) == []
+    assert not valid.is_valid(written | {"unknown": True})
+
+
+def test_a_linter_finds_nothing_in_codex_own_format(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, codex := tmp_path / "codex")
+    (codex / "plugin.json").unlink()  # Where it is there, the linter reads no other manifest.
+
+    told = run(codex, Path(sys.executable).with_name("skillsaw"), "lint", ".")
+
+    assert "Repo type: agentskills, codex-plugin\n" in told
+    assert re.search(r"Errors: +0\n +Warnings: 0\n", told), told
 
 
 def test_whatever_a_manifest_names_is_in_the_folder(folder: Path) -> None:
