@@ -1,7 +1,8 @@
 """The OpenAPI 3.1.0 document of the REST interface, derived from capabilities, shapes and settings.
 
 Its limits are those of GPT Actions (https://developers.openai.com/api/docs/actions/production): one server, no header parameters,
-300 characters for an operation, 700 for a parameter, `x-openai-isConsequential` on whatever is no GET.
+300 characters for an operation, 700 for a parameter, `x-openai-isConsequential` on whatever is no GET. Responses that every operation
+has are said once, under `components`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,7 +32,8 @@ def openapi(settings: Settings, catalogue: Catalogue, faults: Mapping[str, str])
     by_token = settings.local
     answers = (ChatAnswer, PendingAnswer, ErrorAnswer)
     schemas, names = _schemas(operations, (*answers, Transcript) if by_token else answers)
-    refused = {status: {"description": meaning, "content": _content(names[ErrorAnswer])} for status, meaning in faults.items()}
+    refusals = {status: {"description": meaning, "content": _content(names[ErrorAnswer])} for status, meaning in faults.items()}
+    refused = {status: {"$ref": f"#/components/responses/{status}"} for status in refusals}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -51,7 +53,7 @@ def openapi(settings: Settings, catalogue: Catalogue, faults: Mapping[str, str])
                 for operation in operations
             },
         },
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, "responses": refusals},
     }
 
 

@@ -41,12 +41,14 @@ def test_librechat_imports_the_actions_and_calls_them(world: World, tmp_path: Pa
     assert (told["status"], told["message"], told["serverUrl"]) == (True, "OpenAPI spec is valid.", world.url)
     assert told["functions"] == {
         "chat": ["query", "session_id"],
+        "get_answer": ["session_id", "turn_id"],
         "get_transcript": ["session_id", "limit", "after"],
         "delete_conversation": ["session_id"],
         "get_weather_forecast": ["place", "days"],
     }
     assert told["consequential"] == ["delete_conversation"]
     assert told["first"]["answer"].startswith("北京")
+    assert told["again"] == told["first"]
     assert told["second"]["session_id"] == told["first"]["session_id"]
     assert told["second"]["answer"].startswith("Paris on ")
     assert [told["forecast"]["place"]["country"], len(told["forecast"]["days"])] == ["France", 2]

@@ -25,27 +25,30 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
-def rest() -> Iterator[World]:
-    """The same operations over REST; the emulators give everybody the same weather."""
-    with started("chat") as world:
-        yield world
+def rest(world: World) -> Iterator[World]:
+    """The same operations and conversations over REST; the emulators give everybody the same weather."""
+    with started("chat", STORE=world.environ["STORE"]) as rest:
+        yield rest
 
 
 @pytest.mark.parametrize(("mode", "spoken"), MODES.items())
 async def test_the_sdk_connects_lists_and_calls_every_tool(world: World, rest: World, mode: str, spoken: str) -> None:
+    asked = rest.ask(ARGUMENTS["chat"]["query"])
+    arguments = {**ARGUMENTS, "get_answer": {name: asked[name] for name in ("session_id", "turn_id")}}
     async with Client(f"{world.url}/mcp", mode=mode) as client:
         listed = (await client.list_tools()).tools
-        results = {tool.name: await client.call_tool(tool.name, ARGUMENTS[tool.name]) for tool in listed}
+        results = {tool.name: await client.call_tool(tool.name, arguments[tool.name]) for tool in listed}
 
         spoken_to = client.protocol_version
 
     assert spoken_to == spoken
-    assert set(results) == set(ARGUMENTS)
+    assert set(results) == set(arguments)
     for told in results.values():
         (text,) = told.content
         assert (told.is_error, text.type, json.loads(text.text)) == (False, "text", told.structured_content)
     assert results[FORECAST].structured_content == rest.http.post(f"/tools/{FORECAST}", json=ARGUMENTS[FORECAST]).json()
-    assert results["chat"].structured_content["answer"] == rest.ask(ARGUMENTS["chat"]["query"])["answer"]
+    assert results["chat"].structured_content["answer"] == asked["answer"]
+    assert results["get_answer"].structured_content["answer"] == asked["answer"]
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])

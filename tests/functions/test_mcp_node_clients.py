@@ -48,7 +48,9 @@ def inspector(folder: Path, world: World, era: str, *arguments: str, status: int
 def test_the_typescript_sdk_lists_and_calls_every_tool(
     world: World, listed: list[dict[str, Any]], tmp_path: Path, asked: str, spoken: str
 ) -> None:
+    before = world.ask("Hello", f"before-{asked}")
     calls = [
+        ["get_answer", {name: before[name] for name in ("session_id", "turn_id")}],
         ["get_weather_forecast", PARIS],
         ["get_weather_forecast", NOWHERE],
         ["get_weather_forecast", WRONG],
@@ -57,7 +59,8 @@ def test_the_typescript_sdk_lists_and_calls_every_tool(
 
     told = json.loads(run(tmp_path, node(), CLIENTS / "mcp.mjs", asked, f"{world.url}/mcp", json.dumps(calls)))
 
-    forecast, nowhere, wrong, first, second = told["results"]
+    earlier, forecast, nowhere, wrong, first, second = told["results"]
+    assert earlier["structuredContent"]["answer"] == before["answer"]
     assert told["revision"] == spoken
     assert (told["server"]["name"], told["server"]["title"]) == ("cantilever", "Cantilever")
     assert told["instructions"].startswith("Cantilever. ")
@@ -65,7 +68,7 @@ def test_the_typescript_sdk_lists_and_calls_every_tool(
     assert told["tools"] == listed
     assert (told["resources"], told["prompts"]) == ([], [])
     assert forecast["structuredContent"] == world.http.post("/tools/get_weather_forecast", json=PARIS).json()
-    assert [result.get("isError", False) for result in told["results"]] == [False, True, True, False, False]
+    assert [result.get("isError", False) for result in told["results"]] == [False, False, True, True, False, False]
     assert json.loads(nowhere["content"][0]["text"]) == world.http.post("/tools/get_weather_forecast", json=NOWHERE).json()
     assert json.loads(wrong["content"][0]["text"]) == world.http.post("/tools/get_weather_forecast", json=WRONG).json()
     assert first["structuredContent"]["answer"].startswith("北京")
@@ -92,8 +95,11 @@ def test_the_inspector_calls_every_tool(world: World, listed: list[dict[str, Any
     forecast = call("get_weather_forecast", PARIS)
     nowhere = call("get_weather_forecast", NOWHERE, status=EXIT_TOOL_FAILED)
     answer = call("chat", {"query": "What is the weather in Paris tomorrow?"})
+    before = world.ask("Hello", f"inspected-{era}")
+    again = call("get_answer", {name: before[name] for name in ("session_id", "turn_id")})
 
     assert called == {tool["name"] for tool in listed}
     assert forecast["structuredContent"] == world.http.post("/tools/get_weather_forecast", json=PARIS).json()
     assert nowhere["isError"] is True
     assert answer["structuredContent"]["answer"].startswith("Paris on ")
+    assert again["structuredContent"]["answer"] == before["answer"]

@@ -243,7 +243,13 @@ def test_only_what_changes_something_asks_first(world: World, openapi: Any) -> N
 
     consequential = {found["operationId"]: found.get("x-openai-isConsequential") for _, _, found in operations(local)}
 
-    assert consequential == {"chat": False, "get_transcript": None, "delete_conversation": True, "get_weather_forecast": False}
+    assert consequential == {
+        "chat": False,
+        "get_answer": False,
+        "get_transcript": None,
+        "delete_conversation": True,
+        "get_weather_forecast": False,
+    }
     assert all("x-openai-isConsequential" in found for method, _, found in operations(openapi) if method != "get")
 
 
@@ -294,17 +300,18 @@ def test_openais_headers_are_hints_that_select_nobody(world: World, count: int) 
 @pytest.mark.parametrize("deployment", ["agreed", "local"])
 def test_whatever_is_published_can_be_called(world: World, openapi: Any, manifest: Any, deployment: str) -> None:  # H3
     document = openapi if deployment == "agreed" else world.http.get("/openapi.json").json()
-    session_id = world.ask("Hello")["session_id"]
+    asked = world.ask("Hello")
+    arguments = {**ARGUMENTS, "get_answer": {name: asked[name] for name in ("session_id", "turn_id")}}
 
     statuses = {
         found["operationId"]: world.http.request(
-            method, path.format(session_id=session_id), json=ARGUMENTS.get(found["operationId"])
+            method, path.format(session_id=asked["session_id"]), json=arguments.get(found["operationId"])
         ).status_code
         for method, path, found in operations(document)
     }
 
     by_token = {"get_transcript": 200, "delete_conversation": 204} if deployment == "local" else {}
-    assert statuses == {"chat": 200, "get_weather_forecast": 200} | by_token
+    assert statuses == {"chat": 200, "get_answer": 200, "get_weather_forecast": 200} | by_token
     assert set(re.findall(r"^(\w+):", manifest["description_for_model"], re.M)) == {"get_weather_forecast"}
 
 

@@ -1,5 +1,6 @@
 """Two processes on one store: simultaneous turns on one conversation are all kept, one after the other, and nobody sees an error."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,8 +46,15 @@ async def test_a_crowd_on_one_conversation_is_answered_in_time_and_kept(tmp_path
 
             kept = (await clients.transcripts())["crowd"]
 
+            pending = clients.errors.count("202 pending")
+            late = time.monotonic() + 30
+            while any(turn.answer is None for turn in kept) and time.monotonic() < late:
+                await asyncio.sleep(0.2)
+                kept = (await clients.transcripts())["crowd"]
+
     answered = {question.query: question.answer for question in clients.asked if question.turn_id}
-    assert set(clients.errors) <= {"409 session_busy", "504 out_of_time"}
-    assert len(kept) == 60 - clients.errors.count("409 session_busy") >= 8
-    assert {turn.query: turn.answer for turn in kept if turn.answer is not None} == answered
+    assert set(clients.errors) <= {"409 session_busy", "202 pending", "429 too_many_turns"}
+    assert len(kept) == len(answered) + pending >= 8
+    assert all(turn.answer for turn in kept)
+    assert answered.items() <= {turn.query: turn.answer for turn in kept}.items()
     assert taken < 5.5

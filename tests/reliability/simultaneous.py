@@ -109,7 +109,7 @@ class Clients:
             if response.status == 200:
                 self.asked.append(Asked(session, query, sent, time.monotonic(), answer["turn_id"], answer["answer"]))
                 return True
-            self.errors.append(f"{response.status} {answer['error']['code']}")
+            self.errors.append(f"{response.status} {answer['error']['code'] if 'error' in answer else answer['status']}")
         except aiohttp.ClientError as error:
             self.errors.append(type(error).__name__)
         self.asked.append(Asked(session, query, sent))

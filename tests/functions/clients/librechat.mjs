@@ -12,6 +12,7 @@ const call = async (name, parameters) => (await requestBuilders[name].setParams(
 const first = await call("chat", { query: "北京明天天气怎么样" });
 const second = await call("chat", { query: "And in Paris?", session_id: first.session_id });
 const forecast = await call("get_weather_forecast", { place: "Paris", days: 2 });
+const again = await call("get_answer", { session_id: first.session_id, turn_id: first.turn_id });
 const transcript = await call("get_transcript", { session_id: first.session_id, limit: 1 });
 
 console.log(
@@ -25,6 +26,7 @@ console.log(
       .map(({ operation }) => operation),
     first,
     second,
+    again,
     forecast,
     transcript,
   }),
