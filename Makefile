@@ -1,13 +1,14 @@
 # Needs make and Python 3.11 or newer; `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test package fuzz check load bench reliability open-meteo
+.PHONY: help run test package fuzz check load bench reliability outage open-meteo
 .DELETE_ON_ERROR:
 
 PIP := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check
 USERS ?= 100
 FOLDER ?= dist
 PAIRS ?= 1000
+OUTAGE ?= 60
 
 help:
 	@echo 'make run [PORT=8080] [STORE=firestore]  the backend on localhost, with emulators of what lies outside'
@@ -18,6 +19,7 @@ help:
 	@echo 'make load [USERS=100]                   the load test'
 	@echo 'make bench                              the benchmarks'
 	@echo 'make reliability [PAIRS=1000]           simultaneous turns on two processes'
+	@echo 'make outage [OUTAGE=60]                 retries, breaker and recovery while an upstream is out for so many seconds'
 	@echo 'make open-meteo                         fetch the published file that three tests of the weather emulator read'
 
 # PORT and STORE reach the runner as environment variables: make exports what stands on its command line.
@@ -47,6 +49,9 @@ bench: .venv/.tests
 
 reliability: .venv/.tests
 	@.venv/bin/python -m tests.reliability $(PAIRS)
+
+outage: .venv/.tests
+	@.venv/bin/python -m tests.reliability.outage $(OUTAGE)
 
 # A pyenv shim may be on the path and still have no Python behind it: only running one tells.
 .venv/bin/python:

@@ -6,9 +6,10 @@ What is chosen here is imported when the process starts and connects when it is 
 import os
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from functions.adapters.http.life import Life
 from functions.core.capability import Api, Catalogue, Operation, Web
 from functions.core.deadline import Deadline
 from functions.core.documents import Documents, Key
+from functions.core.errors import DeadlinePassed, Upstream
 from functions.core.model import Model
 from functions.core.settings import InvalidSettings, Settings
 
@@ -166,18 +168,23 @@ class Services:
 
     @cached_property
     def _model(self) -> Model:
-        from functions.adapters.chat_completions import ChatCompletions
+        from functions.adapters.chat_completions import SERVER, ChatCompletions
+        from functions.adapters.fallback import WithFallback
 
-        key = _credential(self._settings)
+        outgoing, key, base_url = self._outgoing, _credential(self._settings), self._settings.openai_base_url
         self.life.opens("the model's key", key.token)
-        return ChatCompletions(
-            self._outgoing,
+        self.life.opens("the model's server", lambda deadline: _tried(outgoing.open(SERVER, base_url, deadline)))
+        chosen = partial(
+            ChatCompletions,
+            outgoing,
             key,
-            base_url=self._settings.openai_base_url,
-            model=self._settings.openai_model,
+            base_url=base_url,
             provider=self._settings.provider,
             max_output_tokens=self._settings.openai_max_output_tokens,
         )
+        fallback = self._settings.openai_fallback_model
+        first = chosen(model=self._settings.openai_model, has_fallback=fallback is not None)
+        return WithFallback(first, chosen(model=fallback, setting="OPENAI_FALLBACK_MODEL")) if fallback else first
 
     @cached_property
     def _web(self) -> Callable[[Operation, Deadline], Web]:
@@ -205,6 +212,12 @@ def _credential(settings: Settings) -> "Credential":
     from functions.adapters.credentials import Fixed
 
     return Fixed(settings.openai_api_key.get_secret_value() if settings.openai_api_key else "")
+
+
+async def _tried(opening: Awaitable[None]) -> None:
+    """Open it if it can be had: a model that is away for an hour must not keep new instances from starting."""
+    with suppress(Upstream, DeadlinePassed):
+        await opening
 
 
 def new_secret() -> str:

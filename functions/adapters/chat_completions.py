@@ -3,6 +3,7 @@
 https://platform.openai.com/docs/api-reference/chat/create; where the servers differ, `settings.Provider` says how.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal, NoReturn
@@ -22,22 +23,37 @@ SERVER = "The model's server"
 ATTEMPT_SECONDS = 30.0
 """A long reply takes 20 s. Chat's deadline comes sooner, so there a server that hangs is not asked twice; a slow turn has time for it."""
 
+SHORTEST_ATTEMPT_SECONDS = 5.0
+"""With a fallback, an attempt may take half of the time that is left, but always this long: a reply that comes within chat's own budget
+is not cut off for being slow."""
+
+PATIENCE_SECONDS = 2.0
+"""With a fallback, the time for further attempts. Two back-offs take 1.5 s at most; a server that wants a longer wait is not waited for."""
+
 _REFUSALS = {
-    400: "does not understand our request: check OPENAI_MODEL, OPENAI_TOKEN_LIMIT_PARAMETER and OPENAI_REASONING_EFFORT",
+    400: "does not understand our request: check {model}, OPENAI_TOKEN_LIMIT_PARAMETER and OPENAI_REASONING_EFFORT",
     401: "does not accept our key: check OPENAI_API_KEY or OPENAI_API_KEY_SECRET, and OPENAI_AUTH",
     402: "wants to be paid: check the account's billing, or set another OPENAI_API_KEY or OPENAI_BASE_URL",
-    403: "does not let us use the model: check the rights of the key or service account, and OPENAI_MODEL",
-    404: "has no such model or address: check OPENAI_MODEL and OPENAI_BASE_URL",
+    403: "does not let us use the model: check the rights of the key or service account, and {model}",
+    404: "has no such model or address: check {model} and OPENAI_BASE_URL",
     413: "finds our request too large: lower BUFFER_TOKENS",
-    422: "does not understand our request: check OPENAI_MODEL, OPENAI_TOKEN_LIMIT_PARAMETER and OPENAI_REASONING_EFFORT",
+    422: "does not understand our request: check {model}, OPENAI_TOKEN_LIMIT_PARAMETER and OPENAI_REASONING_EFFORT",
 }
-"""What to do about a status, in the words of our settings; never in the server's, which may quote the conversation."""
+"""What to do about a status, in the words of our settings; never in the server's, which may quote the conversation. `{model}` is the
+setting that names the model."""
+
+_GONE = frozenset({"model_not_found", "model_decommissioned"})
+"""What OpenAI says, with 404 or 403, and Groq, with 400."""
 
 _OTHER_REFUSAL = "does not serve us: check OPENAI_BASE_URL, which must end where /chat/completions follows"
 
 
 class KeyRefused(Refused):
     """The key was not accepted; a newer one might be."""
+
+
+class ModelGone(Refused):
+    """There is no such model, or not for us; another might do."""
 
 
 class _Function(BaseModel):
@@ -69,10 +85,22 @@ class _Completion(BaseModel):
 
 
 class ChatCompletions:
-    """`Model` (core/model.py) at `base_url`, under which `/chat/completions` is."""
+    """`Model` (core/model.py) at `base_url`, under which `/chat/completions` is; `setting` is where its name comes from.
+
+    With `has_fallback` it gives up sooner, so that there is time to ask the other.
+    """
 
     def __init__(
-        self, outgoing: Outgoing, credential: Credential, *, base_url: str, model: str, provider: Provider, max_output_tokens: int
+        self,
+        outgoing: Outgoing,
+        credential: Credential,
+        *,
+        base_url: str,
+        model: str,
+        provider: Provider,
+        max_output_tokens: int,
+        has_fallback: bool = False,
+        setting: str = "OPENAI_MODEL",
     ) -> None:
         self._outgoing = outgoing
         self._credential = credential
@@ -80,6 +108,8 @@ class ChatCompletions:
         self._model = model
         self._provider = provider
         self._max_output_tokens = max_output_tokens
+        self._has_fallback = has_fallback
+        self._setting = setting
 
     async def reply(self, messages: Sequence[Message], tools: Sequence[Tool], deadline: Deadline, *, may_call: bool = True) -> Reply:
         """`Model.reply`. A key that is refused is fetched again once: it may have been rotated."""
@@ -94,8 +124,21 @@ class ChatCompletions:
         return await self._ask(body, newer, may_call, deadline)
 
     async def _ask(self, body: Mapping[str, Any], token: str, may_call: bool, deadline: Deadline) -> Reply:
-        request = Request(SERVER, "POST", self._url, ATTEMPT_SECONDS, headers=self._headers(token), json=body)
-        return await self._outgoing.send(request, partial(_read, may_call=may_call), deadline)
+        request = Request(
+            SERVER,
+            "POST",
+            self._url,
+            self._attempt_seconds(deadline),
+            headers=self._headers(token),
+            json=body,
+            upstream=f"{self._url} {self._model}",  # One model may fail while another at the same server does not.
+            patience_seconds=PATIENCE_SECONDS if self._has_fallback else math.inf,
+        )
+        return await self._outgoing.send(request, partial(_read, may_call=may_call, setting=self._setting), deadline)
+
+    def _attempt_seconds(self, deadline: Deadline) -> float:
+        share = max(SHORTEST_ATTEMPT_SECONDS, deadline.left() / 2) if self._has_fallback else math.inf
+        return min(ATTEMPT_SECONDS, share)
 
     def _headers(self, token: str) -> Mapping[str, str]:
         if not token:
@@ -148,10 +191,10 @@ def _arguments(call: Call) -> str:
         return "{}"
 
 
-def _read(answer: Answer, *, may_call: bool) -> Reply:
+def _read(answer: Answer, *, may_call: bool, setting: str) -> Reply:
     """The reply in an answer; an answer without one is worth another attempt."""
     if answer.status >= 300:
-        _refuse(answer)
+        _refuse(answer, setting)
     try:
         completion = _Completion.model_validate(answer.json, strict=True)
     except ValidationError:  # Not chained: it quotes what the model wrote.
@@ -176,7 +219,7 @@ def _reply(choice: _Choice, usage: Usage, may_call: bool) -> Reply:
     return Reply(message.content, "stop", usage=usage)
 
 
-def _refuse(answer: Answer) -> NoReturn:
+def _refuse(answer: Answer, setting: str) -> NoReturn:
     """Raise what an answer that is no success means to us."""
     code = _code(answer.json)
     if code == "insufficient_quota":  # Comes as 429 too, but no wait mends it.
@@ -184,8 +227,10 @@ def _refuse(answer: Answer) -> NoReturn:
     if code in ("content_filter", "content_policy_violation"):  # Azure refuses a prompt with 400.
         raise Filtered("The model's provider withholds an answer to this; say it in other words.")
     answer.require_served()
-    kind = KeyRefused if answer.status == 401 else Refused
-    raise kind(f"{SERVER} {_REFUSALS.get(answer.status, _OTHER_REFUSAL)} (status {answer.status}).")
+    is_gone = answer.status == 404 or code in _GONE
+    kind = KeyRefused if answer.status == 401 else ModelGone if is_gone else Refused
+    advice = _REFUSALS.get(answer.status, _OTHER_REFUSAL).format(model=setting)
+    raise kind(f"{SERVER} {advice} (status {answer.status}).")
 
 
 def _code(body: Any) -> str | None:

@@ -36,6 +36,9 @@ class Settings(PluginSettings):
     openai_model: Line = Field(
         "gpt-6-luna", alias="OPENAI_MODEL", description="The model, or Azure's deployment, or Vertex AI's `google/…`."
     )
+    openai_fallback_model: Line | None = Field(
+        None, alias="OPENAI_FALLBACK_MODEL", description="Another model at the same server, asked when the first fails or is gone."
+    )
     openai_auth: Literal["bearer", "api-key", "google"] | None = Field(
         None,
         alias="OPENAI_AUTH",
@@ -235,6 +238,8 @@ class Settings(PluginSettings):
         faults = {}
         if self.openai_api_key and self.openai_api_key_secret:
             faults["OPENAI_API_KEY"] = "set it or OPENAI_API_KEY_SECRET, not both"
+        if self.openai_fallback_model == self.openai_model:
+            faults["OPENAI_FALLBACK_MODEL"] = "must be another model than OPENAI_MODEL; leave it unset for none"
         if self.mcp_chat and not self.anonymous:
             faults["MCP_CHAT"] = "needs ANONYMOUS_CHAT=on: there is no sign-in yet, so nobody could call the tool"
         push = {"PUSH_AUDIENCE": self.push_audience, "PUSH_ACCOUNT": self.push_account}

@@ -76,6 +76,7 @@ def test_every_fault_is_told_at_once() -> None:
         "OPENAI_API_KEY": "sk-secret",
         "OPENAI_API_KEY_SECRET": "projects/p/secrets/s/versions/latest",
         "OPENAI_BASE_URL": "http://model.example.com/v1",
+        "OPENAI_FALLBACK_MODEL": "gpt-6-luna",
     }
 
     with pytest.raises(InvalidSettings) as refused:
@@ -166,6 +167,13 @@ def test_what_is_set_overrules_the_host() -> None:
     ).provider
 
     assert (provider.auth, provider.token_limit_parameter, provider.reasoning_effort) == ("api-key", "max_tokens", None)
+
+
+def test_a_fallback_is_another_model() -> None:
+    assert Settings.read({}).openai_fallback_model is None
+    assert Settings.read({"OPENAI_FALLBACK_MODEL": "gpt-6-nano"}).openai_fallback_model == "gpt-6-nano"
+    with pytest.raises(InvalidSettings, match="OPENAI_FALLBACK_MODEL: must be another model than OPENAI_MODEL"):
+        Settings.read({"OPENAI_MODEL": "qwen3:8b", "OPENAI_FALLBACK_MODEL": "qwen3:8b"})
 
 
 def test_an_api_brings_its_own_settings() -> None:
