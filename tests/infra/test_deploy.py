@@ -396,7 +396,7 @@ def test_the_url_map_is_one_that_gcloud_imports(calls, tmp_path):
 
     assert read.returncode == 0, read.stderr
     assert "'/.well-known/ai-plugin.json'" in read.stdout
-    assert "'/chat', '/chat/*', '/tools/*'" in read.stdout
+    assert "'/chat', '/answer', '/chat/*', '/tools/*'" in read.stdout
 
 
 @needs_gcloud
