@@ -25,7 +25,7 @@ from functions.core.spend import Ledger
 from functions.core.stored import Turn
 
 MAX_BEGUN = 5
-"""Attempts at one turn. Pub/Sub gives a message up after as many deliveries; a turn that kills whoever works on it must end too."""
+"""Attempts at one turn that ended with the death of who made them. Pub/Sub gives a message up after as many deliveries; a turn that kills whoever works on it must end too."""
 
 AT_A_TIME = 100  # conversations that this process takes over from others; its own turns are already under way
 
@@ -136,6 +136,8 @@ class Backlog:
             self._stop.set_result(None)
         if self._driving:
             await asyncio.wait(self._driving.values(), timeout=seconds)
+        for key in list(self._ends):
+            self._tell(key)
         await self.ledger.settle(Deadline.after(1.0, asyncio.get_running_loop().time), now=True)
 
     def _take_over(self, key: Key, clock: Clock) -> asyncio.Task[None]:

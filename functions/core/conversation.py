@@ -75,14 +75,22 @@ class Conversation:
         }
         return [self._put(self.head.model_copy(update=changes)), self._filed(turn, expected)]
 
-    def leased(self, lease: Lease | None, *, begins: bool = False) -> Sequence[Write]:
-        """What gives the lease on the first turn to somebody, or to nobody; `begins` counts one more attempt at the answer."""
-        return [self._put(self._claimed(self.head, lease, begins=begins))]
+    def claimed(self, lease: Lease) -> Sequence[Write]:
+        """What gives the lease on the first turn to somebody who begins on it."""
+        return [self._put(_first(self.head, lease, begun=1))]
+
+    def renewed(self, lease: Lease) -> Sequence[Write]:
+        """What makes the lease last."""
+        return [self._put(_first(self.head, lease, begun=0))]
+
+    def given_back(self) -> Sequence[Write]:
+        """What leaves the first turn to others. It is as if nobody had begun: only those who died count."""
+        return [self._put(_first(self.head, None, begun=-1))]
 
     def ended(self, turn: Turn, lease: Lease | None, limits: Limits) -> Sequence[Write]:
         """What ends the first turn of the queue, and gives the lease on the next to somebody in the same breath."""
         head = self._after(turn, limits).model_copy(update={"queue": self.head.queue[1:], "lease": None})
-        return [self._put(self._claimed(head, lease, begins=True) if lease and head.queue else head), self._filed(turn, "any")]
+        return [self._put(_first(head, lease, begun=1) if lease and head.queue else head), self._filed(turn, "any")]
 
     def _after(self, turn: Turn, limits: Limits) -> Head:
         """The head behind a turn that ended: an answered one is in the buffer, a failed one is not."""
@@ -93,11 +101,6 @@ class Conversation:
             "expires_at": max(self.head.expires_at, turn.asked_at + limits.lifetime),
         }
         return self.head.model_copy(update=changes)
-
-    def _claimed(self, head: Head, lease: Lease | None, *, begins: bool) -> Head:
-        first, *others = head.queue
-        begun = first.model_copy(update={"begun": first.begun + 1}) if begins else first
-        return head.model_copy(update={"lease": lease, "queue": (begun, *others)})
 
     def _put(self, head: Head) -> Put:
         place = None
@@ -134,6 +137,13 @@ def begun(key: Key, document: Document | None, now: datetime, thread: str) -> Co
     """A conversation without turns; it replaces what is left of an expired one."""
     head = Head(thread=thread, turns=0, buffer=(), expires_at=now)
     return Conversation(key, head, document.version if document else None, stored=False)
+
+
+def _first(head: Head, lease: Lease | None, *, begun: int) -> Head:
+    """The head with this lease on its first turn, on which somebody has begun so many times more."""
+    first, *others = head.queue
+    counted = first.model_copy(update={"begun": max(0, first.begun + begun)})
+    return head.model_copy(update={"lease": lease, "queue": (counted, *others)})
 
 
 def number(turns: int) -> str:

@@ -75,7 +75,7 @@ class Leases:
             if conversation is None or conversation.held_by(holder):
                 return conversation is not None, ()
             free = conversation.free(found.read_at)
-            return free, conversation.leased(lease(holder, found.read_at), begins=True) if free else ()
+            return free, conversation.claimed(lease(holder, found.read_at)) if free else ()
 
         return await self._change(key, decide, clock)
 
@@ -86,7 +86,7 @@ class Leases:
             conversation = _opened(key, found)
             if conversation is None or not conversation.held_by(holder):
                 return False, ()
-            return True, conversation.leased(lease(holder, found.read_at))
+            return True, conversation.renewed(lease(holder, found.read_at))
 
         with suppress(StoreUnavailable):
             return await self._change(key, decide, clock)
@@ -99,7 +99,7 @@ class Leases:
             conversation = _opened(key, found)
             if conversation is None or not conversation.held_by(holder):
                 return False, ()
-            return True, conversation.leased(None)
+            return True, conversation.given_back()
 
         with suppress(StoreUnavailable):
             return await self._change(key, decide, clock)

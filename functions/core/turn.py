@@ -83,7 +83,7 @@ class Turns:
             if conversation.free(found.read_at) and not announced:
                 await self.backlog.hand_over(key, deadline)
                 announced = True
-            if not patience.left():
+            if not patience.left() or self.backlog.stopping:
                 return Pending(turn_id)
             await self.backlog.ended(key, patience.left(), poll)
             poll = min(2 * poll, LONGEST_POLL)

@@ -315,6 +315,36 @@ async def test_who_is_told_to_stop_gives_back_its_turns_and_announces_them(docum
     assert isinstance(await answered(heir, outcome.turn_id), Done)
 
 
+async def test_a_turn_that_is_given_back_again_and_again_is_not_given_up(documents: Documents) -> None:
+    running, _ = turns(documents, 30.0, topic=Published(), background=False)
+    outcome = await running.run(asked("slow"), soon(BUDGET))
+    assert isinstance(outcome, Pending)
+    for _ in range(MAX_BEGUN + 2):
+        stopped, _ = turns(documents, 30.0)
+        taking = asyncio.create_task(stopped.backlog.take_over(KEY, asyncio.get_running_loop().time))
+        await asyncio.sleep(0.05)
+        await stopped.backlog.stop(1)
+        await taking
+
+    last, _ = turns(documents, said("at last"))
+
+    assert isinstance(await answered(last, outcome.turn_id), Done)
+
+
+async def test_who_waits_for_an_answer_is_not_kept_when_the_process_stops(documents: Documents) -> None:
+    running, _ = turns(documents, 30.0)
+    outcome = await running.run(asked("slow"), soon(BUDGET))
+    assert isinstance(outcome, Pending)
+    waiting = asyncio.create_task(answered(running, outcome.turn_id, 30))
+    await asyncio.sleep(0.1)
+    began = asyncio.get_running_loop().time()
+
+    await running.backlog.stop(1)
+
+    assert await waiting == outcome
+    assert asyncio.get_running_loop().time() - began < 1
+
+
 async def test_a_turn_that_becomes_pending_while_stopping_is_handed_over_at_once(documents: Documents) -> None:
     topic = Published()
     running, _ = turns(documents, 30.0, topic=topic)
