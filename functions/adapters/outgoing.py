@@ -233,14 +233,15 @@ async def _json(sender: str, response: aiohttp.ClientResponse) -> Any:
     """The body, read to its end or to the cap."""
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise Hopeless(f"{sender} sent a compressed body, which we did not accept.")
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
+    parts, size = [], 0  # Not one growing array: it would be copied again and again, and memory is shared by all requests.
+    async for part in response.content.iter_any():
+        parts.append(part)
+        size += len(part)
+        if size > MAX_BODY_BYTES:
             response.close()
             raise TooMuch(f"{sender} sent more than {MAX_BODY_BYTES} bytes.")
     try:
-        value = strict_json.loads(bytes(body))
+        value = strict_json.loads(b"".join(parts))
     except Malformed as error:
         if response.status < 300:
             raise Upstream(f"{sender} did not answer with JSON.") from error

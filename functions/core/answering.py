@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from traceback import clear_frames
 
 from functions.core.asking import Tally, Toolbox, ask
 from functions.core.deadline import Deadline
@@ -39,6 +40,9 @@ class Answering:
         except TimeoutError:
             return failed(turn, DeadlinePassed("The answer was not ready in time; ask again."), tally, deadline)
         except CantileverError as error:
+            # The error is kept until it is raised to the caller, and then hangs on itself until the collector comes by, which is seldom
+            # (main.py); with it would the locals of all who were at work, the two megabytes of a bad answer among them.
+            clear_frames(error.__traceback__)
             return failed(turn, error, tally, deadline)
         told = {"status": "done", "answer": answer.text, "finish_reason": answer.finish}
         return Ended(turn.model_copy(update=told | _cost(tally, deadline)))
