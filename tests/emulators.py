@@ -1,12 +1,14 @@
-"""Google's emulators for tests, and free ports."""
+"""Google's emulators for tests, a Firestore that can be killed, and free ports."""
 
 import contextlib
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from infra.local import google_emulators
 
@@ -29,6 +31,29 @@ def pubsub() -> contextlib.AbstractContextManager[str]:
         Missing: there is no Java, no gcloud, or no emulator in gcloud's folder.
     """
     return _running(google_emulators.pubsub)
+
+
+class DurableFirestore:
+    """The double of Firestore in a process of its own, with a log: what it acknowledged survives its death."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._process: subprocess.Popen[str] | None = None
+        self.address = "127.0.0.1:0"
+
+    def start(self) -> None:
+        """Start, or start again at the same address with what was logged."""
+        command = [sys.executable, "-m", "tests.firestore_double", f"--port={self.address.rpartition(':')[2]}", f"--log={self._log}"]
+        self._process = subprocess.Popen(command, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self.address = self._process.stdout.readline().strip()
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
 
 
 def free_port() -> int:

@@ -83,7 +83,7 @@ async def test_a_named_database_is_told_in_the_headers(firestore: FirestoreDoubl
 async def test_the_nanoseconds_of_an_update_time_are_kept(firestore: FirestoreDouble, documents: FirestoreDocuments) -> None:
     await documents.commit([put("one")], soon())
     stored = firestore.documents["projects/demo-double/databases/other/documents/things/one"]
-    stored.update_time.nanos = 123_456_789
+    stored.update_time.FromNanoseconds(1_700_000_000_123_456_789)
 
     found = (await documents.get([key("one")], soon())).documents[key("one")]
     await documents.commit([put("one", "2", found.version)], soon())

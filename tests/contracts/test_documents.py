@@ -1,4 +1,4 @@
-"""One contract, held by both stores (functions/core/documents.py)."""
+"""One contract, held by both stores (functions/core/documents.py); the double keeps it too, or what is tried on it would prove nothing."""
 
 import asyncio
 import contextlib
@@ -28,15 +28,17 @@ from functions.core.documents import (
 )
 from functions.core.errors import StoreUnavailable
 from tests.deadlines import soon
+from tests.firestore_double import FirestoreDouble
 
 Another = Callable[[], Documents]
 
 
-@pytest.fixture(params=["sqlite", "firestore"])
+@pytest.fixture(params=["sqlite", "firestore", "double"])
 async def another(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Another]:
     """Makes instances of one store, which know of one another only through it."""
     project = f"demo-{secrets.token_hex(8)}"
     async with contextlib.AsyncExitStack() as opened:
+        double_at = await opened.enter_async_context(FirestoreDouble().serve())
 
         def sqlite() -> Documents:
             store = SqliteDocuments(tmp_path / "documents.db")
@@ -48,7 +50,12 @@ async def another(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
             opened.push_async_callback(store.close)
             return store
 
-        yield {"sqlite": sqlite, "firestore": firestore}[request.param]
+        def double() -> Documents:
+            store = FirestoreDocuments(project, emulator_host=double_at)
+            opened.push_async_callback(store.close)
+            return store
+
+        yield {"sqlite": sqlite, "firestore": firestore, "double": double}[request.param]
 
 
 @pytest.fixture
