@@ -1,25 +1,58 @@
 """What conversations promise, checked against what happened. It knows the promise only, not how it is kept (after Jepsen's idea).
 
-No acknowledged turn is lost and none is kept twice; a question is followed by its own answer; there is one order, which respects real
-time; the model saw exactly what the transcript holds before a turn; nothing comes from another conversation.
+No accepted turn is lost and none is kept twice; each ends, once, as it was told, and a question has one turn however often it is sent; a
+question is followed by its own answer; there is one order, which respects real time; the model saw exactly what the transcript holds
+before a turn; nothing comes from another conversation. A turn may fail, if it says so.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+Status = Literal["done", "failed", "pending"]
+
+PROMISES = ("lost", "doubled", "foreign", "half", "unfinished", "changed", "split", "disordered", "interleaved")
+"""The names with which faults begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a client was told of its question, by the answer to it or by a poll; `at` a moment on the clock of `Asked.sent`."""
+
+    at: float
+    turn_id: str
+    status: Status
+    answer: str | None = None
+    """Of a turn that is done."""
+    retryable: bool = False
+    """Of a turn that failed: whether the same question with the same key begins anew."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question that a client sent; every one in a history has other words."""
+    """A question that a client sent, perhaps several times with one key; every one in a history has other words."""
 
     session: str
     query: str
     sent: float
-    answered: float = float("inf")
-    """When its answer arrived, on the clock of `sent`; infinity: none did, and whether the turn was kept is open."""
-    turn_id: str = ""
-    answer: str = ""
+    """When it was sent first."""
+    told: tuple[Told, ...] = ()
+    """All that was heard of the turn, oldest first; nothing: whether it was kept is open."""
+
+    @property
+    def settled(self) -> float:
+        """From when on the turn has its place: whatever is sent later stands behind it. Infinity: it was never told so."""
+        moment = float("inf")
+        for told in self.told:
+            moment = float("inf") if told.status == "failed" and told.retryable else min(moment, told.at)
+        return moment
+
+    @property
+    def done(self) -> Told | None:
+        """The first that told the answer."""
+        return next((told for told in self.told if told.status == "done"), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +61,8 @@ class Kept:
 
     turn_id: str
     query: str
-    answer: str | None
+    status: Status
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +71,8 @@ class Heard:
 
     prompt: tuple[str, ...]
     reply: str
+    at: float = float("-inf")
+    """When it was asked, on the clock of `Asked.sent`."""
 
 
 def faults(asked: Sequence[Asked], transcripts: Mapping[str, Sequence[Kept]], heard: Sequence[Heard]) -> list[str]:
@@ -50,16 +86,32 @@ def faults(asked: Sequence[Asked], transcripts: Mapping[str, Sequence[Kept]], he
         *_doubled(transcripts),
         *(fault for session, turns in transcripts.items() for fault in _foreign(session, turns, questions)),
         *(fault for turns in transcripts.values() for fault in _half(turns)),
+        *(fault for question in asked for fault in _changed(question)),
         *(fault for turns in transcripts.values() for fault in _disordered(turns, questions)),
         *(fault for turns in transcripts.values() for fault in _interleaved(turns, prompts)),
     ]
 
 
+def asked_in_vain(asked: Sequence[Asked], heard: Sequence[Heard]) -> list[str]:
+    """Questions that the model was asked after their answer had been told. Who was stopped and wakes up may do so; nobody else."""
+    answered = {question.query: question.done.at for question in asked if question.done}
+    return [f"in vain: {reply.prompt[-1]!r} was asked again" for reply in heard if reply.at > answered.get(reply.prompt[-1], float("inf"))]
+
+
 def _lost(asked: Sequence[Asked], transcripts: Mapping[str, Sequence[Kept]]) -> Iterator[str]:
-    kept = {session: set(turns) for session, turns in transcripts.items()}
+    """Whatever was accepted is kept, and as it was told last."""
+    kept = {(session, turn.turn_id, turn.query): turn for session, turns in transcripts.items() for turn in turns}
     for question in asked:
-        if question.turn_id and Kept(question.turn_id, question.query, question.answer) not in kept.get(question.session, ()):
-            yield f"lost: {question.query!r} was answered, and is not so in its transcript"
+        if not question.told:
+            continue
+        last = question.told[-1]
+        turn = kept.get((question.session, last.turn_id, question.query))
+        if turn is None:
+            yield f"lost: {question.query!r} was accepted, and is not in its transcript"
+        elif last.status == "done" and (turn.status, turn.answer) != ("done", last.answer):
+            yield f"changed: {question.query!r} was answered otherwise than its transcript says"
+        elif last.status == "failed" and not last.retryable and turn.status != "failed":
+            yield f"changed: {question.query!r} was told to have failed, and its transcript says that it is {turn.status}"
 
 
 def _doubled(transcripts: Mapping[str, Sequence[Kept]]) -> Iterator[str]:
@@ -80,19 +132,31 @@ def _foreign(session: str, turns: Sequence[Kept], questions: Mapping[str, Asked]
 
 def _half(turns: Sequence[Kept]) -> Iterator[str]:
     for turn in turns:
-        if turn.answer is None:
-            yield f"half: {turn.query!r} is kept without an answer"
+        if turn.status == "pending":
+            yield f"unfinished: {turn.query!r} is still pending"
+        elif (turn.status == "done") is (turn.answer is None):
+            yield f"half: {turn.query!r} is {turn.status}, and {'has no' if turn.answer is None else 'has an'} answer"
+
+
+def _changed(question: Asked) -> Iterator[str]:
+    """What was told once stays true. Only what is pending, or failed and was asked again, may become something else."""
+    if len({told.turn_id for told in question.told}) > 1:
+        yield f"split: {question.query!r} has more than one turn"
+    for before, after in pairwise(question.told):
+        final = before.status == "done" or (before.status == "failed" and not before.retryable)
+        if final and (before.status, before.answer) != (after.status, after.answer):
+            yield f"changed: {question.query!r} was {before.status} with {before.answer!r}, and then {after.status} with {after.answer!r}"
 
 
 def _disordered(turns: Sequence[Kept], questions: Mapping[str, Asked]) -> Iterator[str]:
-    """Whatever was answered before another was sent stands before it."""
+    """Whatever had its place before another was sent stands before it."""
     latest = Asked("", "", sent=float("-inf"))
     for turn in turns:
         question = questions.get(turn.query)
         if question is None:
             continue
-        if question.answered < latest.sent:
-            yield f"disordered: {question.query!r} was answered before {latest.query!r} was sent, and stands behind it"
+        if question.settled < latest.sent:
+            yield f"disordered: {question.query!r} had its place before {latest.query!r} was sent, and stands behind it"
         latest = max(latest, question, key=lambda one: one.sent)
 
 

@@ -1,5 +1,6 @@
 """The product as a real process, with emulators of what lies outside: `with started() as world`. It works in sync and in async tests."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -101,6 +102,20 @@ class World:
             time.sleep(0.05)
         return self
 
+    @property
+    def worker(self) -> int:
+        """The process that answers: gunicorn's only child. Needs Linux' /proc."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        while not (pids := children.read_text().split()):
+            time.sleep(0.005)
+        return int(pids[0])
+
+    def send(self, number: int) -> None:
+        """Send a signal to the process and its worker: SIGSTOP and SIGCONT, as for an instance that Google takes the CPU from."""
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
+
     def stop(self, number: int = signal.SIGTERM) -> None:
         """End the process and its worker; nothing happens where it has ended before."""
         if self._process is None:
@@ -151,6 +166,17 @@ def started(target: str = "plugin", *, source: Path = ROOT, **environment: str) 
             yield world.start()
         finally:
             world.stop()
+
+
+@contextlib.asynccontextmanager
+async def running(target: str = "plugin", **environment: str) -> AsyncIterator[World]:
+    """`started`, for a test whose own event loop serves what the product needs: starting and stopping do not block it."""
+    starting = started(target, **environment)
+    world = await asyncio.to_thread(starting.__enter__)
+    try:
+        yield world
+    finally:
+        await asyncio.to_thread(starting.__exit__, None, None, None)
 
 
 def copied(folder: Path, **capabilities: str) -> Path:

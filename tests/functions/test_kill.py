@@ -16,26 +16,16 @@ import pytest
 
 from tests import upstream
 from tests.history import faults
-from tests.reliability.simultaneous import WHOLE_PREFIX, Clients, Echo
-from tests.world import World, started
+from tests.reliability.clients import Clients
+from tests.reliability.echo import Echo
+from tests.reliability.scene import TURNS_OF_A_SESSION, WHOLE_PREFIX
+from tests.world import started
 
 WORKER_KILLS = 16
 SERVICE_KILLS = 4
 WRITERS = 4
 LATER = 0.002
 """Seconds by which each kill comes later than the one before, so that they meet every moment of a turn: one takes about 0.02."""
-
-TURNS_OF_A_SESSION = 50
-"""Fewer than the model is shown, so that the whole transcript can be compared."""
-
-
-def worker(world: World) -> int:
-    """The process that answers: gunicorn's only child."""
-    assert world._process is not None
-    children = Path(f"/proc/{world._process.pid}/task/{world._process.pid}/children")
-    while not (pids := children.read_text().split()):
-        time.sleep(0.005)
-    return int(pids[0])
 
 
 async def write(clients: Clients, name: int, ended: asyncio.Event) -> None:
@@ -49,8 +39,8 @@ async def write(clients: Clients, name: int, ended: asyncio.Event) -> None:
 
 async def until_answers(clients: Clients, more: int) -> float:
     """Seconds until `more` further questions were answered."""
-    began, before = time.monotonic(), sum(bool(question.turn_id) for question in clients.asked)
-    while sum(bool(question.turn_id) for question in clients.asked) < before + more:
+    began, before = time.monotonic(), clients.answered
+    while clients.answered < before + more:
         assert time.monotonic() - began < 10, f"nothing is answered any more: {clients.errors[-3:]}"
         await asyncio.sleep(0.005)
     return time.monotonic() - began
@@ -61,7 +51,7 @@ async def test_what_was_answered_survives_every_death() -> None:
     model, ended = Echo(), asyncio.Event()
     async with upstream.serving(model.reply) as server, aiohttp.ClientSession() as client:
         with started(**WHOLE_PREFIX, OPENAI_BASE_URL=f"{server.url}/v1") as world:
-            clients = Clients(client, world.url)
+            clients = Clients(client, world.url, retries=0, keyed=False)
             writers = asyncio.gather(*(write(clients, name, ended) for name in range(WRITERS)))
             back = []
             for number in range(WORKER_KILLS + SERVICE_KILLS):
@@ -70,7 +60,7 @@ async def test_what_was_answered_survives_every_death() -> None:
                 if number % 5 == 4:
                     await asyncio.to_thread(world.restart, signal.SIGKILL)
                 else:
-                    os.kill(await asyncio.to_thread(worker, world), signal.SIGKILL)
+                    os.kill(await asyncio.to_thread(lambda: world.worker), signal.SIGKILL)
                 back.append(await until_answers(clients, more=1))
             ended.set()
             await writers
