@@ -1,13 +1,12 @@
 # Needs make and Python 3.11 or newer; `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test package fuzz check load bench reliability outage open-meteo
+.PHONY: help run test package fuzz check load bench outage open-meteo
 .DELETE_ON_ERROR:
 
 PIP := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check
 USERS ?= 100
 FOLDER ?= dist
-PAIRS ?= 1000
 OUTAGE ?= 60
 
 help:
@@ -18,7 +17,16 @@ help:
 	@echo 'make check                              lint, format, types'
 	@echo 'make load [USERS=100]                   the load test'
 	@echo 'make bench                              the benchmarks'
-	@echo 'make reliability [PAIRS=1000]           simultaneous turns on two processes'
+	@echo 'make reliability-kill [SIZE=200]         A1: SIGKILL of processes in mid-turn, so many times'
+	@echo 'make reliability-pairs [SIZE=1000]       A2: simultaneous turns on two processes'
+	@echo 'make reliability-model [SIZE=50]         A4: so many turns in each fault of the model'"'"'s server'
+	@echo 'make reliability-store [SIZE=100]        A13: faults of the store, at so many percent of their full size'
+	@echo 'make reliability-stop [SIZE=200]         A15: SIGTERM in mid-turn, so many times'
+	@echo 'make reliability-outage [SIZE=60]        A16: the model is out for so many seconds'
+	@echo 'make reliability-handing-over [SIZE=500] A20: so many slow turns over a Pub/Sub that fails and repeats'
+	@echo 'make reliability-points [SIZE=200]       F29: SIGKILL so many times at every point of a turn'
+	@echo 'make reliability-leave [SIZE=500]        F32: so many clients that leave'
+	@echo 'make reliability-freeze [SIZE=100]       F35: so many processes that are stopped, and wake up'
 	@echo 'make outage [OUTAGE=60]                 retries, breaker and recovery while an upstream is out for so many seconds'
 	@echo 'make open-meteo                         fetch the published file that three tests of the weather emulator read'
 
@@ -47,8 +55,8 @@ load: .venv/.tests
 bench: .venv/.tests
 	@.venv/bin/python -m tests.bench
 
-reliability: .venv/.tests
-	@.venv/bin/python -m tests.reliability $(PAIRS)
+reliability-%: .venv/.tests
+	@.venv/bin/python -m tests.reliability $* $(SIZE)
 
 outage: .venv/.tests
 	@.venv/bin/python -m tests.reliability.outage $(OUTAGE)
