@@ -35,11 +35,11 @@ class Attempt:
     patience: Deadline
     """The model's part of the request's deadline."""
     deadline: Deadline
-    going_on: "asyncio.Task[None] | None" = None
+    going_on: asyncio.Task[None] | None = None
     """What goes on behind the request."""
     turn: Turn | None = None
     tally: Tally = field(init=False)
-    work: "asyncio.Task[Ended] | None" = None
+    work: asyncio.Task[Ended] | None = None
     heard: tuple[str, int] | None = None
     """What `work` was told of the conversation."""
     holder: str = ""
@@ -85,10 +85,8 @@ class Attempt:
         if self.turn is None:
             self.backlog.ledger.require(self.question.spender, found)
             self.turn = self._asked(turn_id, found)
-        if twin := next(
-            (waiting for waiting in conversation.head.queue if waiting.asked and waiting.asked == self.question.fingerprint), None
-        ):
-            return Pending(twin.turn_id), ()
+        if twin := conversation.twin(self.question.fingerprint):
+            return Pending(twin), ()
         if self.heard not in (None, conversation.heard):
             if overtaken := await self._overtaken(conversation):
                 return Done(overtaken), ()

@@ -55,9 +55,9 @@ class Conversation:
         """Whether this holder works on the first turn of the queue."""
         return bool(self.head.queue) and self.head.lease is not None and self.head.lease.holder == holder
 
-    def waiting(self, turn_id: str) -> bool:
-        """Whether the turn is in the queue."""
-        return any(waiting.turn_id == turn_id for waiting in self.head.queue)
+    def twin(self, fingerprint: str | None) -> str | None:
+        """The turn that waits with the same question, where neither has a key."""
+        return next((waiting.turn_id for waiting in self.head.queue if waiting.asked and waiting.asked == fingerprint), None)
 
     def kept(self, turn: Turn, limits: Limits, expected: Expected = ABSENT) -> Sequence[Write]:
         """What keeps a turn that ended within its request, where nothing waits. `expected` is what its document is now."""
