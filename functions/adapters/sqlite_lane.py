@@ -92,6 +92,10 @@ class Lane:
                 self._connection = patiently(self._connect, until)
             self._perform(self._connection, jobs, until)
         except (sqlite3.Error, OSError) as error:
+            if not _is_busy(error):
+                # A connection that met the file while others turned it to WAL may be at odds with it for good ("disk I/O error", a short
+                # read, in one start of ten with two processes). The next round opens another, and nothing of this one was committed.
+                self._disconnect()
             for job in jobs:
                 job.outcome = StoreUnavailable("The document store failed.")
                 job.outcome.__cause__ = error
@@ -111,7 +115,11 @@ def patiently(act: Callable[[], T], until: float) -> T:
         try:
             return act()
         except sqlite3.OperationalError as error:
-            busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-            if not busy or time.monotonic() >= until:
+            if not _is_busy(error) or time.monotonic() >= until:
                 raise
         time.sleep(random.uniform(0.001, 0.010))
+
+
+def _is_busy(error: Exception) -> bool:
+    """Whether another process holds the file."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

@@ -1,6 +1,5 @@
 """Two processes on one store: simultaneous turns on one conversation are all kept, one after the other, and nobody sees an error."""
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,14 +39,13 @@ async def test_a_crowd_on_one_conversation_is_answered_in_time_and_kept(tmp_path
     with started(**slow) as one, started(**slow) as other:
         async with aiohttp.ClientSession() as client:
             clients = Clients(client, one.url, other.url, retries=0, keyed=False)
-            began = time.monotonic()
             await clients.talk("crowd", groups=1, size=60)
-            taken = time.monotonic() - began
 
-            kept = (await clients.transcripts())["crowd"]
+            kept = (await clients.transcripts(within=30))["crowd"]
 
     answered = {question.query: question.done.answer for question in clients.asked if question.done}
-    assert set(clients.errors) <= {"409 session_busy", "504 out_of_time"}
-    assert len(kept) == 60 - clients.errors.count("409 session_busy") >= 8
-    assert {turn.query: turn.answer for turn in kept if turn.answer is not None} == answered
-    assert taken < 5.5
+    refused = clients.codes()
+    assert set(clients.errors) <= {"409 session_busy", "429 too_many_turns"}
+    assert len(answered) == 60 - refused["409 session_busy"] - refused["429 too_many_turns"] >= 8
+    assert {turn.query: turn.answer for turn in kept} == answered
+    assert clients.slowest < 5.5
