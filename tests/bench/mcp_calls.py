@@ -1,12 +1,10 @@
 """P8: what a call over MCP costs, beside a FastMCP server with the same tool: `python -m tests.bench P8`."""
 
 import contextlib
-import hashlib
 import json
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from functions.core.capability import lean
+from tests import environments
 from tests.bench import cold, machine, turns, wire
 from tests.bench.contestants import Contestant
 from tests.bench.report import Section, Verdict, table
@@ -51,7 +50,7 @@ async def measure() -> Section:
         ("call", "server", "calls per CPU second by FastMCP's", "CPU ms per call", "calls/s", "core busy"),
     )
     try:
-        programs = _environment()
+        programs = environments.programs("fastmcp", FASTMCP, "uvicorn", "uvloop", "httptools", "--constraint", ROOT / "requirements.txt")
     except subprocess.CalledProcessError:
         return Section(title, METHOD, columns, [], notes=[f"{FASTMCP} could not be installed here; that needs the network once."])
     with _source() as source:
@@ -76,23 +75,6 @@ def _source() -> Iterator[Path]:
         shutil.copytree(ROOT / "functions", source / "functions", ignore=shutil.ignore_patterns("__pycache__", "weather.py"))
         shutil.copy(TOOL / "capability.py", source / "functions" / "capabilities" / "note.py")
         yield source
-
-
-def _environment() -> Path:
-    """The programs of a virtual environment that holds FastMCP and the product's versions of what it needs; made once, under .cache/.
-
-    Raises:
-        CalledProcessError: pip could not install it.
-    """
-    pins = ROOT / "requirements.txt"
-    key = hashlib.sha256(f"{sys.version} {FASTMCP} {pins.read_text()}".encode()).hexdigest()[:16]
-    folder = ROOT / ".cache" / "fastmcp" / key
-    if not (folder / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        wanted = [FASTMCP, "uvicorn", "uvloop", "httptools", "--constraint", pins]
-        subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--quiet", *wanted], check=True)
-        (folder / "complete").touch()
-    return folder / "bin"
 
 
 def _ours(source: Path) -> contextlib.AbstractContextManager[machine.Server]:
