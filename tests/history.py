@@ -169,3 +169,43 @@ def _interleaved(turns: Sequence[Kept], prompts: Mapping[str, tuple[str, ...]]) 
         if prompts.get(turn.answer) != (*before, turn.query):
             yield f"interleaved: {turn.query!r} has an answer to something else than what stands before it"
         before += (turn.query, turn.answer)
+
+
+def faults_of_messages(asked: Sequence[Asked], messages: Sequence[str], heard: Sequence[Heard], shown: int) -> list[str]:
+    """The same for one conversation of anybody's, read as nothing but its messages, oldest first.
+
+    An answer is interleaved where its own question does not stand directly before it, and stale where the model had not seen all of the
+    answers that stand before it, or the last `shown` of them. A question that is kept twice is answered once for each of its answers.
+    """
+    prompts = {reply.reply: reply.prompt for reply in heard}
+    questions, answers = (
+        [message for message in messages if message not in prompts],
+        [message for message in messages if message in prompts],
+    )
+    unanswered = Counter(questions) - Counter(prompts[answer][-1] for answer in answers)
+    foreign = set(questions) - {question.query for question in asked}
+    return [
+        *(
+            f"lost: {one.query!r} was answered, and is not so kept"
+            for one in asked
+            if one.done and not {one.query, one.done.answer} <= set(messages)
+        ),
+        *(f"doubled: {words!r} is kept {times} times" for words, times in Counter(messages).items() if times > 1),
+        *(f"foreign: {words!r} was not asked" for words in foreign),
+        *(f"half: {words!r} is kept without an answer" for words in unanswered.elements()),
+        *_apart(messages, prompts),
+        *_stale(answers, prompts, shown),
+    ]
+
+
+def _apart(messages: Sequence[str], prompts: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    for before, message in zip([None, *messages], messages, strict=False):
+        if message in prompts and prompts[message][-1] != before:
+            yield f"interleaved: {message!r} does not stand behind its question"
+
+
+def _stale(answers: Sequence[str], prompts: Mapping[str, tuple[str, ...]], shown: int) -> Iterator[str]:
+    for place, answer in enumerate(answers):
+        seen = [message for message in prompts[answer] if message in prompts]
+        if seen != list(answers[place - len(seen) : place]) or len(seen) < min(place, shown):
+            yield f"stale: {answer!r} was given without having seen what stands before it"

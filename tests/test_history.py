@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.history import PROMISES, Asked, Heard, Kept, Told, asked_in_vain, faults
+from tests.history import PROMISES, Asked, Heard, Kept, Told, asked_in_vain, faults, faults_of_messages
 
 
 def done(at: float, turn_id: str, answer: str) -> Told:
@@ -164,3 +164,47 @@ def test_every_promise_is_tried_here() -> None:
 def test_questions_that_cannot_be_told_apart_are_refused() -> None:
     with pytest.raises(ValueError, match="same words"):
         faults([ASKED[0], ASKED[0]], KEPT, HEARD)
+
+
+MESSAGES = ["one", "re one", "three", "re three", "two", "re two"]
+HERE = [*ASKED[:3], Asked("s", "unanswered", 6.0)]
+SHOWN = [
+    Heard(("one",), "re one"),
+    Heard(("one", "re one", "two"), "in vain"),
+    Heard(("one", "re one", "three"), "re three"),
+    Heard(tuple(MESSAGES[:5]), "re two"),
+    Heard((*MESSAGES, "unanswered"), "re unanswered"),
+]
+
+
+def test_good_messages_have_no_fault() -> None:
+    assert faults_of_messages(HERE, MESSAGES, SHOWN, shown=10) == []
+    assert faults_of_messages([], [], [], shown=10) == []
+
+
+@pytest.mark.parametrize(
+    ("messages", "found"),
+    [
+        (["one", "re one", "three", "re three"], ["lost"]),
+        (["one", "re one", "three", "re three", "re two"], ["interleaved", "lost"]),
+        (["one", "re one", "three", "re three", "two"], ["half", "lost"]),
+        ([*MESSAGES, "unanswered"], ["half"]),
+        ([*MESSAGES, "unanswered", "unanswered", "re unanswered"], ["doubled", "half"]),
+        ([*MESSAGES, "two", "re two"], ["doubled", "doubled", "stale"]),
+        ([*MESSAGES, "never asked"], ["foreign", "half"]),
+        (["one", "re one", "three", "two", "re three", "re two"], ["interleaved", "interleaved"]),
+        (["one", "re one", "two", "re two", "three", "re three"], ["stale", "stale"]),
+        (["one", "re one", "two", "in vain", "three", "re three", "re two"], ["interleaved", "stale", "stale"]),
+    ],
+)
+def test_a_planted_fault_among_messages_is_found(messages: list[str], found: list[str]) -> None:
+    told = faults_of_messages(HERE, messages, SHOWN, shown=10)
+
+    assert sorted(fault.partition(":")[0] for fault in told) == found
+
+
+def test_a_model_may_be_shown_only_the_latest_answers_and_no_fewer() -> None:
+    forgetful = [replace(reply, prompt=("three", "re three", "two")) if reply.reply == "re two" else reply for reply in SHOWN]
+
+    assert faults_of_messages(HERE, MESSAGES, forgetful, shown=1) == []
+    assert [fault.partition(":")[0] for fault in faults_of_messages(HERE, MESSAGES, forgetful, shown=2)] == ["stale"]
