@@ -1,13 +1,14 @@
 # Needs make and Python 3.11 or newer; `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test package fuzz check load bench outage open-meteo
+.PHONY: help run test package fuzz check load bench outage peers open-meteo
 .DELETE_ON_ERROR:
 
 PIP := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check
 USERS ?= 100
 FOLDER ?= dist
 OUTAGE ?= 60
+TURNS ?= 300
 
 help:
 	@echo 'make run [PORT=8080] [STORE=firestore]  the backend on localhost, with emulators of what lies outside'
@@ -28,6 +29,7 @@ help:
 	@echo 'make reliability-leave [SIZE=500]        F32: so many clients that leave'
 	@echo 'make reliability-freeze [SIZE=100]       F35: so many processes that are stopped, and wake up'
 	@echo 'make outage [OUTAGE=60]                 retries, breaker and recovery while an upstream is out for so many seconds'
+	@echo 'make peers [TURNS=300]                   two processes on one session, beside google-adk and openai-agents'
 	@echo 'make open-meteo                         fetch the published file that three tests of the weather emulator read'
 
 # PORT and STORE reach the runner as environment variables: make exports what stands on its command line.
@@ -60,6 +62,10 @@ reliability-%: .venv/.tests
 
 outage: .venv/.tests
 	@.venv/bin/python -m tests.reliability.outage $(OUTAGE)
+
+# It installs the peers under .cache/ once; that needs the network.
+peers: .venv/.tests
+	@.venv/bin/python -m tests.reliability.peers $(TURNS)
 
 # A pyenv shim may be on the path and still have no Python behind it: only running one tells.
 .venv/bin/python:

@@ -11,7 +11,7 @@ import main
 ROOT = Path(main.__file__).parent
 
 
-@pytest.mark.parametrize("path", ["requirements.txt", "tests/requirements.txt"])
+@pytest.mark.parametrize("path", ["requirements.txt", "tests/requirements.txt", "tests/reliability/peers/requirements.txt"])
 def test_every_requirement_has_one_version(path):
     lines = [line.split("#")[0].strip() for line in (ROOT / path).read_text().splitlines()]
 
