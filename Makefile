@@ -16,7 +16,7 @@ help:
 	@echo 'make package [FOLDER=dist]              the plugin package for ChatGPT and Codex, and the form for its review'
 	@echo 'make fuzz [CASES=2000] [SEED=1]         the product against its own OpenAPI document, by schemathesis'
 	@echo 'make check                              lint, format, types'
-	@echo 'make load [USERS=100]                   the load test'
+	@echo 'make load [USERS=100] [ROW=1] [SLOW=5]  the load test; SLOW percent of the turns take 20 s at the model'
 	@echo 'make bench                              the benchmarks'
 	@echo 'make reliability-kill [SIZE=200]         A1: SIGKILL of processes in mid-turn, so many times'
 	@echo 'make reliability-pairs [SIZE=1000]       A2: simultaneous turns on two processes'
@@ -29,7 +29,7 @@ help:
 	@echo 'make reliability-leave [SIZE=500]        F32: so many clients that leave'
 	@echo 'make reliability-freeze [SIZE=100]       F35: so many processes that are stopped, and wake up'
 	@echo 'make outage [OUTAGE=60]                 retries, breaker and recovery while an upstream is out for so many seconds'
-	@echo 'make peers [TURNS=300]                   two processes on one session, beside google-adk and openai-agents'
+	@echo 'make peers [TURNS=300]                  two processes on one session, beside google-adk and openai-agents'
 	@echo 'make open-meteo                         fetch the published file that three tests of the weather emulator read'
 
 # PORT and STORE reach the runner as environment variables: make exports what stands on its command line.

@@ -1,23 +1,29 @@
-"""The article's Locust scenario in three rows, as `tests.load` starts it; ROW chooses.
+"""The article's Locust scenario, as `tests.load` starts it; ROW chooses a row (questions.py), SLOW is the percent of slow turns.
 
-1: a question without tools. 2: the weather question, which takes two calls of the model and one of the weather. Each user is in a
-session of its own. 3: the article's own body to the letter, which puts every user into one session.
+Who is told that an answer is pending asks for it until it is there.
 """
 
 import json
 import os
 import time
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import gevent
 from locust import FastHttpUser, between, events, task
 
-ROWS = {"1": "Tell me about your day.", "2": "北京明天天气怎么样", "3": "北京明天天气怎么样"}
-ROW = os.environ.get("ROW", "3")
+from tests.load.questions import ROWS, Turn, unlike
 
-answered: list[tuple[float, float, str]] = []
-"""Of each turn: when it ended, by the machine's monotonic clock; its milliseconds; what went wrong, if anything."""
+ROW = int(os.environ.get("ROW", "3"))
+SLOW = float(os.environ.get("SLOW", "0"))
+PATIENCE = 100.0
+"""Seconds from the question on: more than the slowest answer of the model and the minute in which it must be there."""
+
+turns: list[Turn] = []
+requests: list[float] = []
+"""Of every request, polls too: its milliseconds."""
 
 
 class PluginUser(FastHttpUser):  # type: ignore[misc]
@@ -27,26 +33,47 @@ class PluginUser(FastHttpUser):  # type: ignore[misc]
 
     def on_start(self) -> None:
         """Begin a session."""
-        self.session_id = "test123" if ROW == "3" else f"user-{uuid4().hex}"
+        self.session_id = "test123" if ROW == 3 else f"user-{uuid4().hex}"
 
     @task
     def ask(self) -> None:
-        """Ask the row's question."""
-        with self.client.post("/chat", json={"query": ROWS[ROW], "session_id": self.session_id}, catch_response=True) as response:
-            if response.status_code != 200:
-                response.failure(f"status {response.status_code}")
-            elif ROW == "2" and "°C" not in response.json()["answer"]:
-                response.failure("no forecast")
+        """Ask the row's question, and wait for the answer."""
+        question = unlike(ROWS[ROW]) if SLOW else ROWS[ROW]
+        began, polls = time.monotonic(), 0
+        status, told = self._post({"query": question, "session_id": self.session_id})
+        while status == 202 and time.monotonic() < began + PATIENCE:
+            gevent.sleep(told["poll_after_ms"] / 1000)
+            polls += 1
+            status, told = self._post({"session_id": told["session_id"], "turn_id": told["turn_id"]})
+        ended = time.monotonic()
+        turns.append(Turn(ended, (ended - began) * 1000, _wrong(status, told), question, told.get("turn_id", ""), polls))
+
+    def _post(self, body: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        with self.client.post("/chat", json=body, catch_response=True) as response:
+            if response.status_code in {200, 202}:
+                response.success()
+                return response.status_code, response.json()
+            response.failure(f"status {response.status_code}")
+            told = response.text or ""
+            return response.status_code, json.loads(told) if told.startswith("{") else {"error": {"code": type(response.error).__name__}}
+
+
+def _wrong(status: int, told: dict[str, Any]) -> str:
+    if status == 202:
+        return f"pending for {PATIENCE:g} s"
+    if status != 200:
+        return f"status {status} {told['error']['code']}"
+    return "no forecast" if ROW == 2 and "°C" not in told["answer"] else ""
 
 
 @events.request.add_listener
-def remember(response_time: float, exception: BaseException | None, **told: Any) -> None:
-    """Note a turn that has ended."""
-    answered.append((time.monotonic(), response_time, str(exception) if exception else ""))
+def remember(response_time: float, **told: Any) -> None:
+    """Note a request that has ended."""
+    requests.append(response_time)
 
 
 @events.quitting.add_listener
 def write_down(**told: Any) -> None:
-    """Leave the turns where `tests.load` looks for them."""
+    """Leave it all where `tests.load` looks for it."""
     if "TURNS_FILE" in os.environ:
-        Path(os.environ["TURNS_FILE"]).write_text(json.dumps(answered))
+        Path(os.environ["TURNS_FILE"]).write_text(json.dumps({"turns": [astuple(turn) for turn in turns], "requests": requests}))

@@ -10,115 +10,61 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.bench.machine import Server, product, sync_function
-from tests.bench.report import percentile
+from tests.load.outcome import Call, Run
+from tests.load.questions import SLOW_SECONDS, Turn
 from tests.world import ROOT
 
 USERS_PER_SECOND = 50
 """How fast they come: all at once would measure the arrival and nothing else (performance.md section 7)."""
 SETTLING_SECONDS = 5.0
 """After the last one came, before anything counts."""
-CALLS_PER_TURN = {1: 1, 2: 2, 3: 2}
+STOPPING_SECONDS = 120
+"""After the last question, for every answer to come: more than the users' own patience."""
+
+Started = Callable[[str, str], contextlib.AbstractContextManager[Server]]
+"""A server, given the origins of its model and of the weather."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """What a run gave; times are milliseconds, and of the time after the ramp alone."""
-
-    row: int
-    users: int
-    turns_per_second: float
-    milliseconds: Sequence[float]
-    errors: Sequence[str]
-    """Of all turns, those of the ramp included."""
-    turns: int
-    """All of them, those that failed and those of the ramp included."""
-    model_calls: int
-    model_milliseconds: Sequence[float]
-    """For each turn, what the model waited in all its calls."""
-    cpu_share: float
-    """Of the server's one core."""
-    in_transcript: int
-    """Row 3: the done turns in the shared session's transcript afterwards."""
-
-    def p(self, share: float) -> float:
-        """A percentile of the turns."""
-        return percentile(self.milliseconds, share)
-
-    @property
-    def mean(self) -> float:
-        return sum(self.milliseconds) / len(self.milliseconds)
-
-    @property
-    def p95_ratio(self) -> float:
-        """The turns' 95th percentile, by that of the model's own delays."""
-        return self.p(0.95) / percentile(self.model_milliseconds, 0.95)
-
-    @property
-    def faults(self) -> list[str]:
-        """What must not be: in rows 1 and 2 any error, in row 3 a turn that was answered and is not in the transcript."""
-        done = self.turns - len(self.errors)
-        if self.row == 3:
-            return [] if self.in_transcript == done else [f"Row 3: {done} turns were answered, {self.in_transcript} are in the transcript."]
-        found = [f"Row {self.row}: {error}" for error in sorted(set(self.errors))]
-        if self.model_calls != self.turns * CALLS_PER_TURN[self.row]:
-            found.append(f"Row {self.row}: {self.turns} turns called the model {self.model_calls} times.")
-        return found
-
-
-def ours(row: int, users: int, seconds: float) -> Run:
+def ours(row: int, users: int, seconds: float, slow_percent: float = 0.0) -> Run:
     """The whole product behind one entry point, on SQLite."""
-    return _run(
+    return run(
+        lambda model, weather: product("plugin", model, OPEN_METEO_GEOCODING_URL=f"{weather}/v1", OPEN_METEO_FORECAST_URL=f"{weather}/v1"),
         row,
         users,
         seconds,
-        lambda model, weather: product("plugin", model, OPEN_METEO_GEOCODING_URL=f"{weather}/v1", OPEN_METEO_FORECAST_URL=f"{weather}/v1"),
+        slow_percent,
     )
 
 
 def seed(users: int, seconds: float) -> Run:
     """The article's code, with the article's own body."""
-    return _run(3, users, seconds, lambda model, weather: sync_function("seed", MODEL_URL=model))
+    return run(lambda model, weather: sync_function("seed", MODEL_URL=model), 3, users, seconds)
 
 
-def _run(row: int, users: int, seconds: float, server: Callable[[str, str], contextlib.AbstractContextManager[Server]]) -> Run:
+def run(server: Started, row: int, users: int, seconds: float, slow_percent: float = 0.0) -> Run:
+    """Let `users` come to a server, and count for `seconds`."""
+    settling = SETTLING_SECONDS + (SLOW_SECONDS if slow_percent else 0.0)  # Until as many wait for a slow answer as will.
     with tempfile.TemporaryDirectory() as folder:
         turns_file, calls_file = Path(folder) / "turns", Path(folder) / "calls"
-        with _outside(calls_file) as (model, weather), server(model, weather) as served:
+        with _outside(calls_file, slow_percent) as (model, weather), server(model, weather) as served:
             _wait_for(served.url)
             began, cpu = time.monotonic(), served.cpu_seconds
-            _locust(row, users, seconds, served.url, turns_file)
+            _locust(row, users, settling + seconds, slow_percent, served.url, turns_file)
             busy = (served.cpu_seconds - cpu) / (time.monotonic() - began)
-            kept = _done(served.url) if row == 3 else 0
-        ramp = began + users / USERS_PER_SECOND + SETTLING_SECONDS
-        return _told(row, users, ramp, seconds, json.loads(turns_file.read_text()), json.loads(calls_file.read_text()), busy, kept)
-
-
-def _told(
-    row: int,
-    users: int,
-    ramp: float,
-    seconds: float,
-    turns: list[tuple[float, float, str]],
-    calls: list[tuple[bool, float]],
-    busy: float,
-    kept: int,
-) -> Run:
-    counted = [milliseconds for ended, milliseconds, error in turns if ramp <= ended < ramp + seconds and not error]
-    # Delays are drawn independently of everything, so it does not matter which of the first calls is added to which of the last.
-    first, last = ([delay for is_call, delay in calls if is_call is wanted] for wanted in (True, False))
-    model = [a + b for a, b in zip(first, last, strict=False)] if first else last
-    errors = [error for *_, error in turns if error]
-    return Run(row, users, len(counted) / seconds, counted, errors, len(turns), len(calls), model, busy, kept)
+            kept = frozenset(_done(served.url)) if row == 3 else frozenset[str]()
+        seen, calls = json.loads(turns_file.read_text()), json.loads(calls_file.read_text())
+    since = began + users / USERS_PER_SECOND + settling
+    turns = [Turn(*turn) for turn in seen["turns"]]
+    return Run(row, users, slow_percent, (since, since + seconds), turns, seen["requests"], [Call(*call) for call in calls], busy, kept)
 
 
 @contextlib.contextmanager
-def _outside(file: Path) -> Iterator[tuple[str, str]]:
-    command = [sys.executable, "-m", "tests.load.outside", str(file)]
+def _outside(file: Path, slow_percent: float) -> Iterator[tuple[str, str]]:
+    command = [sys.executable, "-m", "tests.load.outside", str(file), str(slow_percent)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -128,15 +74,16 @@ def _outside(file: Path) -> Iterator[tuple[str, str]]:
             process.send_signal(signal.SIGTERM)
 
 
-def _locust(row: int, users: int, seconds: float, url: str, file: Path) -> None:
-    length = users / USERS_PER_SECOND + SETTLING_SECONDS + seconds + 2
+def _locust(row: int, users: int, seconds: float, slow_percent: float, url: str, file: Path) -> None:
+    length = users / USERS_PER_SECOND + seconds + 2
     subprocess.run(
         [
             *(sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("locustfile.py")), "--headless", "--only-summary"),
-            *("--users", str(users), "--spawn-rate", str(USERS_PER_SECOND), "--run-time", f"{length:.0f}s", "--stop-timeout", "90"),
-            *("--host", url, "--loglevel", "ERROR", "--exit-code-on-error", "0"),
+            *("--users", str(users), "--spawn-rate", str(USERS_PER_SECOND), "--run-time", f"{length:.0f}s"),
+            *("--stop-timeout", str(STOPPING_SECONDS), "--host", url, "--loglevel", "ERROR", "--exit-code-on-error", "0"),
         ],
-        env={"PATH": os.environ["PATH"], "HOME": str(file.parent), "ROW": str(row), "TURNS_FILE": str(file)},
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HOME": str(file.parent), "ROW": str(row), "SLOW": str(slow_percent), "TURNS_FILE": str(file)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,  # Locust's tables count the ramp too.
         check=True,
@@ -157,18 +104,16 @@ def _wait_for(url: str, seconds: float = 60.0) -> None:
             time.sleep(0.05)
 
 
-def _done(url: str) -> int:
-    """The done turns of the shared session; 0 for a server that keeps no transcript."""
-    done, after = 0, ""
+def _done(url: str) -> Iterator[str]:
+    """The ids of the done turns of the shared session; none for a server that keeps no transcript."""
+    after = ""
     while True:
         try:
             with urllib.request.urlopen(f"{url}/chat/test123?limit=100&after={after}", timeout=60) as response:
                 page = json.loads(response.read())
-        except urllib.error.HTTPError:
-            return done
-        except json.JSONDecodeError:
-            return done
-        done += sum(turn["status"] == "done" for turn in page["turns"])
+        except (urllib.error.HTTPError, json.JSONDecodeError):
+            return
+        yield from (turn["turn_id"] for turn in page["turns"] if turn["status"] == "done")
         after = page.get("next")
         if not after:
-            return done
+            return
