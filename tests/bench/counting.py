@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import grpc
 import grpc.aio
@@ -14,26 +15,39 @@ from functions.core.documents import Document, Documents, Key, Put, Snapshot, Wr
 
 
 class Counted:
-    """`Documents` that counts what goes through it."""
+    """`Documents` that counts what goes through it, and the time for which it is awaited."""
 
     def __init__(self, documents: Documents) -> None:
         self.documents = documents
         self.counts: Counter[str] = Counter()
+        self.seconds = 0.0
+        """Of calls that overlap, each counts."""
 
     async def get(self, keys: Sequence[Key], deadline: Deadline) -> Snapshot:
-        found = await self.documents.get(keys, deadline)
+        with self._awaited():
+            found = await self.documents.get(keys, deadline)
         read = sum(len(document.body.encode()) for document in found.documents.values())
         self.counts.update({"reads": 1, "documents read": len(found.documents), "bytes read": read})
         return found
 
     async def list(self, collection: str, parent: str, *, after: str = "", limit: int, deadline: Deadline) -> Sequence[Document]:
         self.counts["lists"] += 1
-        return await self.documents.list(collection, parent, after=after, limit=limit, deadline=deadline)
+        with self._awaited():
+            return await self.documents.list(collection, parent, after=after, limit=limit, deadline=deadline)
 
     async def commit(self, writes: Sequence[Write], deadline: Deadline) -> None:
         written = sum(len(write.body.encode()) for write in writes if isinstance(write, Put))
         self.counts.update({"commits": 1, "writes": len(writes), "bytes written": written})
-        await self.documents.commit(writes, deadline)
+        with self._awaited():
+            await self.documents.commit(writes, deadline)
+
+    @contextlib.contextmanager
+    def _awaited(self) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - began
 
 
 @contextlib.asynccontextmanager

@@ -24,26 +24,35 @@ def ran(script: str, **environ: str) -> list[str]:
     return subprocess.run(told, capture_output=True, text=True, check=True, env=environ, cwd="/").stdout.split()
 
 
-async def test_a_turn_costs_sqlite_one_read_and_one_transaction_however_long_the_conversation() -> None:
-    shorter, longer = await store.on_sqlite(FULL)
+async def test_what_is_asked_of_a_conversation_costs_sqlite_its_budget_however_long_it_is() -> None:
+    costs = await store.on_sqlite(FULL)
 
-    assert longer == shorter
+    for kind in store.KINDS:
+        shorter, longer = (cost.counts for cost in costs[kind.name])
+        assert (longer, store.within(kind.budget, longer)) == (shorter, True), kind.name
+
+
+async def test_a_fast_turn_costs_sqlite_one_read_and_one_transaction() -> None:
+    *_, longer = (cost.counts for cost in (await store.on_sqlite(FULL))["fast turn"])
+
     assert (longer["reads"], longer["documents read"], longer["commits"], longer["writes"], longer["lists"]) == (1, 1, 1, 2, 0)
     assert (longer["SELECT"] + longer["WITH"], longer["BEGIN"], longer["COMMIT"], longer["INSERT"] + longer["UPDATE"]) == (1, 1, 1, 2)
     assert longer["bytes written"] < 12_000
 
 
-async def test_a_turn_costs_firestore_one_batched_read_and_one_commit_however_long_the_conversation(firestore_emulator: str) -> None:
-    shorter, longer = await store.on_firestore(FULL, firestore_emulator)
+async def test_what_is_asked_of_a_conversation_costs_firestore_its_budget_however_long_it_is(firestore_emulator: str) -> None:
+    costs = await store.on_firestore(FULL, firestore_emulator)
 
-    assert rpcs(longer) == rpcs(shorter) == {"BatchGetDocuments": 1, "Commit": 1}
-    assert (longer["documents read"], longer["writes"]) == (1, 2)
-    assert abs(longer["bytes sent"] - shorter["bytes sent"]) < 32
-    assert longer["bytes sent"] < 13_000
+    for kind in store.KINDS:
+        shorter, longer = (cost.counts for cost in costs[kind.name])
+        assert (rpcs(longer), store.within(kind.budget, longer)) == (rpcs(shorter), True), kind.name
+        assert abs(longer["bytes sent"] - shorter["bytes sent"]) < 32, kind.name
+    assert rpcs(costs["fast turn"][-1].counts) == {"BatchGetDocuments": 1, "Commit": 1}
+    assert costs["fast turn"][-1].counts["bytes sent"] < 13_000
 
 
-def rpcs(turn: Counter[str]) -> dict[str, int]:
-    return {name: count for name, count in store.wire(turn).items() if not name.startswith("bytes")}
+def rpcs(counts: Counter[str]) -> dict[str, int]:
+    return {name: count for name, count in store.wire(counts).items() if not name.startswith("bytes")}
 
 
 @pytest.mark.parametrize(("target", "most"), [("manifest", 620), ("chat", 800), ("mcp", 960), ("plugin", 980)])

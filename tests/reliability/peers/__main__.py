@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests import environments
+from tests.reliability.echo import THINKING
 from tests.reliability.peers.contestants import Contestant, Ours, Peer
 from tests.reliability.peers.run import AT_ONCE, ATTEMPTS, PROMISES, Outcome, together
-from tests.reliability.echo import THINKING
 
 HERE = Path(__file__).parent
 RESULTS = HERE.with_name("PEERS.md")

@@ -10,8 +10,8 @@ import aiohttp
 from tests import upstream
 from tests.history import Asked, Told, faults_of_messages
 from tests.reliability import persistent
-from tests.reliability.peers.contestants import Contestant
 from tests.reliability.echo import Echo
+from tests.reliability.peers.contestants import Contestant
 
 SESSION = "shared"
 AT_ONCE = (1, 8)
