@@ -22,7 +22,7 @@ PACKAGES = HERE / "requirements.txt"
 
 INTRODUCTION = """# Two processes and {turns} turns on one session, beside others
 
-Written by `make peers`. Each contestant is a web backend in two processes that share one SQLite file: Cantilever as it is deployed, google-adk
+Written by `make peers`. Each contestant is a web backend in two processes that share one SQLite file: Cantilever as Google starts it, google-adk
 with `DatabaseSessionService`, openai-agents with `SQLiteSession`, each used as its own documentation shows: load the session, run the agent on the
 question, save. {turns} questions are asked of one session, half of each process, {once} and {more} at a time for each. The model
 is the same for all, outside on loopback, and takes {thinking} ms; no two of its replies are alike. First, one process is asked {alone} questions
