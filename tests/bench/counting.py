@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
 
 import grpc
 import grpc.aio
@@ -34,6 +35,11 @@ class Counted:
         self.counts["lists"] += 1
         with self._awaited():
             return await self.documents.list(collection, parent, after=after, limit=limit, deadline=deadline)
+
+    async def expired(self, collection: str, before: datetime, *, limit: int, deadline: Deadline) -> Sequence[Document]:
+        self.counts["lists"] += 1
+        with self._awaited():
+            return await self.documents.expired(collection, before, limit=limit, deadline=deadline)
 
     async def commit(self, writes: Sequence[Write], deadline: Deadline) -> None:
         written = sum(len(write.body.encode()) for write in writes if isinstance(write, Put))
