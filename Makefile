@@ -1,13 +1,14 @@
 # Needs make and Python 3.11 or newer; `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test package fuzz check load bench outage peers open-meteo
+.PHONY: help run test package fuzz check load bench reliability-kill reliability-pairs reliability-model reliability-store reliability-stop reliability-outage reliability-handing-over reliability-points reliability-leave reliability-freeze outage peers open-meteo
 .DELETE_ON_ERROR:
 
 PIP := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check
 USERS ?= 100
 FOLDER ?= dist
 OUTAGE ?= 60
+EXPERIMENTS := kill pairs model store stop outage handing-over points leave freeze
 TURNS ?= 300
 
 help:
@@ -57,7 +58,7 @@ load: .venv/.tests
 bench: .venv/.tests
 	@.venv/bin/python -m tests.bench
 
-reliability-%: .venv/.tests
+$(EXPERIMENTS:%=reliability-%): reliability-%: .venv/.tests
 	@.venv/bin/python -m tests.reliability $* $(SIZE)
 
 outage: .venv/.tests
