@@ -136,6 +136,14 @@ class World:
             return False
 
 
+Seen = tuple[int, list[tuple[str, str]], bytes]
+
+
+def seen(answer: httpx.Response) -> Seen:
+    """All that a caller can tell one answer from another by, but for the time."""
+    return answer.status_code, sorted((name, value) for name, value in answer.headers.items() if name != "date"), answer.content
+
+
 @contextlib.contextmanager
 def started(target: str = "plugin", *, source: Path = ROOT, **environment: str) -> Iterator[World]:
     """The product with its emulators, until the block ends; on a SQLite file, unless `environment` says otherwise.

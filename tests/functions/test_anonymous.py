@@ -6,19 +6,20 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from functions import wiring
 from functions.core.model import User
 from tests import deployed
 from tests.deployed import DEPLOYED, RANDOM, Opened, chat
-from tests.world import World, started
+from tests.world import Seen, World, seen, started
 
 CALLS = [
     ("POST", "/chat", {"query": "hello"}),
     ("POST", "/chat", {"query": "hello", "session_id": RANDOM}),
     ("POST", "/chat", {"nonsense": 1}),
+    ("POST", "/chat", {"session_id": RANDOM, "turn_id": RANDOM}),
+    ("POST", "/answer", {"session_id": RANDOM, "turn_id": RANDOM}),
     ("POST", "/tools/get_weather_forecast", {"place": "Paris"}),
     ("POST", "/tools/no_such_operation", {}),
     ("GET", f"/chat/{RANDOM}", None),
@@ -37,11 +38,6 @@ def closed() -> Iterator[World]:
 async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
     async with deployed.opened(tmp_path, lambda settings, turns, toolbox: {"/{path:path}": chat(settings, turns, toolbox)}) as found:
         yield found
-
-
-def seen(answer: httpx.Response) -> tuple[int, list[tuple[str, str]], bytes]:
-    """All that a caller can tell one answer from another by, but for the time."""
-    return answer.status_code, sorted((name, value) for name, value in answer.headers.items() if name != "date"), answer.content
 
 
 @pytest.mark.parametrize(("method", "path", "body"), CALLS)
@@ -97,7 +93,7 @@ async def test_a_token_is_refused_and_tells_nothing(opened: Opened, token: str) 
     session = (await opened.http.post("/chat", json={"query": "one"})).json()["session_id"]
     written = len(opened.documents.commits)
 
-    async def answers(session_id: str) -> list[tuple[int, list[tuple[str, str]], bytes]]:
+    async def answers(session_id: str) -> list[Seen]:
         headers = {"Authorization": token}
         return [
             seen(await opened.http.post("/chat", json={"query": "two", "session_id": session_id}, headers=headers)),

@@ -1,0 +1,370 @@
+"""Slow turns over HTTP: who gets which answer, by a turn's name, by a key or by asking again, and from which process."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from functions.core.model import Reply, Usage
+from tests import deployed
+from tests.deployed import RANDOM, Opened, chat
+from tests.mcp import ERAS, called
+from tests.world import World, on_firestore, seen, started
+
+SLOW = {"CHAT_BUDGET_SECONDS": "1", "OPENAI_MODEL": "emulator?latency=2500ms"}
+"""A model that takes longer than two requests and no longer than three. Of the second, a quarter is kept for the commit."""
+
+FAILING = {"CHAT_BUDGET_SECONDS": "1", "OPENAI_MODEL": "emulator?latency=1500ms&fail=content_filter"}
+"""A model that takes longer than a request, and then says nothing."""
+
+NO_KEYS: Mapping[str, Sequence[bytes]] = {
+    "empty": [b""],
+    "too long": [b"x" * 256],
+    "too long in quotes": [b'"' + b"x" * 256 + b'"'],
+    "far too long": [b"x" * 60_000],
+    "UTF-8": ["schlüssel".encode()],
+    "Latin-1": ["schlüssel".encode("latin-1")],
+    "a tab": [b"a\tb"],
+    "twice": [b"a", b"b"],
+    "twice the same": [b"a", b"a"],
+}
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Two processes on one store, and with one model."""
+
+    slow: World
+    """Where a question takes longer than a request."""
+    fast: World
+    """Where it does not, and where there is time to wait for what is pending."""
+    store: Mapping[str, str]
+
+    def calls(self) -> int:
+        """How often the model was asked so far."""
+        return sum(asked.method == "POST" for asked in self.slow.model_requests)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "firestore"])
+def both(request: pytest.FixtureRequest) -> Iterator[Processes]:
+    store = on_firestore(request.getfixturevalue("firestore_emulator")) if request.param == "firestore" else {}
+    with started(**store, **SLOW) as slow:
+        shared = store | {name: slow.environ[name] for name in ("STORE", "OPENAI_BASE_URL")}
+        with started(**shared) as fast:
+            for world in (fast, slow):  # So that the first question waits for nothing but its answer; Firestore's emulator begins slowly.
+                assert any(world.http.get("/_health").status_code == 200 for _ in range(30))
+            yield Processes(slow, fast, shared)
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
+    """A deployment for anonymous callers."""
+    edges = deployed.opened(
+        tmp_path, lambda settings, turns, toolbox: {"/{path:path}": chat(settings, turns, toolbox)}, CHAT_BUDGET_SECONDS="1"
+    )
+    async with edges as found:
+        yield found
+
+
+def asked(world: World, query: str, session_id: str | None, *keys: str | bytes) -> httpx.Response:
+    body = {"query": query} | ({"session_id": session_id} if session_id else {})
+    return world.http.post("/chat", json=body, headers=[(b"Idempotency-Key", _octets(key)) for key in keys])
+
+
+def _octets(key: str | bytes) -> bytes:
+    return key if isinstance(key, bytes) else key.encode()
+
+
+def polled(world: World, session_id: str, turn_id: str, path: str = "/answer") -> httpx.Response:
+    return world.http.post(path, json={"session_id": session_id, "turn_id": turn_id})
+
+
+def at_once(*requests: tuple[World, str, str, str]) -> list[httpx.Response]:
+    """The answers to polls that are sent together: where, session, turn, path."""
+    with ThreadPoolExecutor() as threads:
+        return list(threads.map(lambda request: polled(*request), requests))
+
+
+def turns(world: World, session_id: str) -> list[dict[str, Any]]:
+    """The transcript."""
+    found: list[dict[str, Any]] = world.http.get(f"/chat/{session_id}").json()["turns"]
+    return found
+
+
+def error(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of a refusal, which has the published shape."""
+    told = answer.json()["error"]
+    assert set(told) == {"code", "message", "retryable"}
+    return answer.status_code, told["code"]
+
+
+# A key
+
+
+def test_a_key_is_answered_once_whichever_process_is_asked(both: Processes) -> None:
+    before = both.calls()
+
+    first = asked(both.fast, "pay", "paid", "order-1")
+    again = [asked(world, "pay", "paid", "order-1") for world in (both.fast, both.slow, both.fast)]
+
+    assert first.status_code == 200
+    assert [seen(answer) for answer in again] == [seen(first)] * 3
+    assert both.calls() - before == 1
+    assert [turn["turn_id"] for turn in turns(both.slow, "paid")] == [first.json()["turn_id"]]
+
+
+def test_a_key_joins_its_turn_while_that_is_pending(both: Processes) -> None:
+    before = both.calls()
+
+    first = asked(both.slow, "pay", "joined", "order-1")
+    again = asked(both.slow, "pay", "joined", '"order-1"')
+    elsewhere = asked(both.fast, "pay", "joined", "order-1")
+
+    assert (first.status_code, again.status_code, elsewhere.status_code) == (202, 202, 200)
+    assert again.json() == first.json()
+    assert elsewhere.json()["turn_id"] == first.json()["turn_id"]
+    assert both.calls() - before == 1
+    assert [(turn["status"], turn["answer"]) for turn in turns(both.fast, "joined")] == [("done", elsewhere.json()["answer"])]
+
+
+def test_a_key_that_belongs_to_another_question_is_refused_and_nothing_is_stored(both: Processes) -> None:
+    before = both.calls()
+    first = asked(both.slow, "pay", "reused", "order-1").json()
+
+    refused = [asked(world, "pay more", "reused", key) for world in (both.slow, both.fast) for key in ("order-1", '"order-1"')]
+    pending = turns(both.fast, "reused")
+    done = asked(both.fast, "pay", "reused", "order-1")
+    refused_later = [asked(world, "pay more", "reused", "order-1") for world in (both.slow, both.fast)]
+
+    assert {error(answer) for answer in [*refused, *refused_later]} == {(422, "idempotency_key_reused")}
+    assert {answer.json()["error"]["retryable"] for answer in refused} == {False}
+    assert [(turn["turn_id"], turn["query"], turn["status"]) for turn in pending] == [(first["turn_id"], "pay", "pending")]
+    assert (done.status_code, done.json()["turn_id"]) == (200, first["turn_id"])
+    assert [(turn["query"], turn["status"]) for turn in turns(both.slow, "reused")] == [("pay", "done")]
+    assert both.calls() - before == 1
+
+
+def test_a_key_names_another_turn_in_another_session(both: Processes) -> None:
+    before = both.calls()
+
+    here, there = asked(both.fast, "hello", "here", "order-1").json(), asked(both.fast, "你好", "there", "order-1").json()
+
+    assert here["answer"] != there["answer"]
+    assert polled(both.slow, "here", here["turn_id"]).json() == here
+    assert polled(both.slow, "there", there["turn_id"]).json() == there
+    assert both.calls() - before == 2
+
+
+@pytest.mark.parametrize("key", ["order-1", "a", "x" * 255, "a, b", "~ !"])
+def test_a_key_is_the_same_bare_and_in_quotes(world: World, key: str) -> None:
+    session = f"quoted-{len(key)}"
+
+    first, quoted = asked(world, key, session, key), asked(world, key, session, f'"{key}"')
+
+    assert first.status_code == 200
+    assert seen(quoted) == seen(first)
+    assert len(turns(world, session)) == 1
+
+
+@pytest.mark.parametrize("keys", NO_KEYS.values(), ids=NO_KEYS)
+def test_what_is_no_key_is_refused_and_not_asked(world: World, keys: Sequence[bytes]) -> None:
+    before = len(world.model_requests)
+
+    refused = asked(world, "pay", "keyless", *keys)
+
+    assert error(refused) == (422, "invalid")
+    assert "Idempotency-Key" in refused.json()["error"]["message"]
+    assert len(world.model_requests) == before
+    assert world.http.get("/chat/keyless").status_code == 404
+
+
+def test_a_conversation_that_begins_with_a_key_begins_once(world: World) -> None:
+    first, again = asked(world, "hello", None, "first"), asked(world, "hello", None, "first")
+    refused, other = asked(world, "hello!", None, "first"), asked(world, "hello", None, "second")
+
+    assert seen(again) == seen(first)
+    assert error(refused) == (422, "idempotency_key_reused")
+    assert other.json()["session_id"] != first.json()["session_id"]
+    assert len(turns(world, first.json()["session_id"])) == 1
+
+
+# No key
+
+
+def test_a_question_without_a_key_joins_its_twin_while_that_is_pending(both: Processes) -> None:
+    before = both.calls()
+
+    with ThreadPoolExecutor() as threads:
+        first, beside = threads.map(lambda query: asked(both.slow, query, "twins"), ["yes", "yes"])
+    again = asked(both.slow, "yes", "twins")
+    elsewhere = asked(both.fast, "yes", "twins")
+    joined = turns(both.fast, "twins")
+    later = asked(both.fast, "yes", "twins")
+
+    assert [answer.status_code for answer in (first, beside, again, elsewhere, later)] == [202, 202, 202, 200, 200]
+    assert beside.json() == again.json() == first.json()
+    assert [turn["turn_id"] for turn in joined] == [first.json()["turn_id"]] == [elsewhere.json()["turn_id"]]
+    assert later.json()["turn_id"] != first.json()["turn_id"], "a person may say the same twice"
+    assert both.calls() - before == 2
+
+
+# The answer
+
+
+def test_a_turn_is_asked_for_in_two_ways_that_are_one(both: Processes) -> None:
+    pending = asked(both.slow, "hello", "polled")
+    names = ("polled", pending.json()["turn_id"])
+
+    early = at_once((both.slow, *names, "/answer"), (both.slow, *names, "/chat"))
+    assert polled(both.fast, *names).status_code == 200  # It has the time to wait for it.
+    late = at_once(*((world, *names, path) for world in (both.slow, both.fast) for path in ("/answer", "/chat")))
+
+    (done,) = turns(both.fast, "polled")
+    assert [seen(answer) for answer in early] == [seen(pending)] * 2
+    assert pending.status_code == 202
+    assert all(0.5 < answer.elapsed.total_seconds() < 1.1 for answer in early), "each waits, within the budget"
+    assert [seen(answer) for answer in late] == [seen(late[0])] * 4
+    assert late[0].status_code == 200
+    assert set(late[0].json()) == {"session_id", "turn_id", "status", "answer", "finish_reason", "operations", "usage"}
+    assert (late[0].json()["turn_id"], late[0].json()["answer"]) == (done["turn_id"], done["answer"])
+
+
+def test_a_transcript_tells_what_is_pending_and_what_has_failed(both: Processes) -> None:
+    before = both.calls()
+    with started(**both.store, **FAILING) as failing:
+        pending = asked(failing, "hello", "failed", "order-1").json()
+        (waiting,) = turns(both.fast, "failed")
+        told = [polled(world, "failed", pending["turn_id"], path) for world in (both.fast, failing) for path in ("/answer", "/chat")]
+        asked_again = asked(both.fast, "hello", "failed", "order-1")
+    (failed,) = turns(both.fast, "failed")
+
+    about = {"turn_id", "status", "query", "operations", "usage", "asked_at", "milliseconds"}
+    assert (waiting["turn_id"], waiting["status"], set(waiting)) == (pending["turn_id"], "pending", about)
+    assert (failed["turn_id"], failed["status"], set(failed)) == (pending["turn_id"], "failed", about | {"error"})
+    assert [error(answer) for answer in told] == [(422, "content_filtered")] * 4
+    assert [answer.json()["error"] for answer in [*told, asked_again]] == [failed["error"]] * 5
+    assert both.calls() - before == 1
+
+
+def test_nobody_can_tell_a_turn_that_is_anothers_from_one_that_never_was(both: Processes) -> None:
+    mine, theirs = asked(both.fast, "hello", "mine").json()["turn_id"], asked(both.fast, "hello", "theirs").json()["turn_id"]
+    gone = asked(both.fast, "hello", "gone").json()["turn_id"]
+    assert both.fast.http.delete("/chat/gone").status_code == 204
+
+    names = [("mine", theirs), ("theirs", mine), ("mine", RANDOM), (RANDOM, mine), (RANDOM, RANDOM), ("gone", gone), ("gone", RANDOM)]
+    answers = [polled(world, *name, path) for name in names for world in (both.slow, both.fast) for path in ("/answer", "/chat")]
+
+    assert len({(answer.status_code, answer.content) for answer in answers}) == 1
+    assert error(answers[0]) == (404, "not_found")
+    assert [seen(answer) for answer in answers] == [seen(answers[0])] * len(answers)
+
+
+@pytest.mark.parametrize("path", ["/chat", "/answer"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"turn_id": RANDOM},
+        {"session_id": "asked", "turn_id": None},
+        {"session_id": "asked", "turn_id": ""},
+        {"session_id": "asked", "turn_id": "x" * 65},
+        {"session_id": "asked", "turn_id": "../x"},
+        {"session_id": "asked", "turn_id": RANDOM, "query": "hello"},
+    ],
+    ids=str,
+)
+def test_what_names_no_turn_is_refused_and_not_asked(world: World, path: str, body: Mapping[str, object]) -> None:
+    before = len(world.model_requests)
+
+    refused = world.http.post(path, json=body)
+
+    assert error(refused) == (422, "invalid")
+    assert len(world.model_requests) == before
+
+
+# Strangers
+
+
+async def test_a_stranger_gets_their_own_answer_and_nobody_else_does(opened: Opened) -> None:
+    opened.model.script[1:] = [1.2, Reply("Late.", "stop", usage=Usage(1, 1))]
+    other = (await opened.http.post("/chat", json={"query": "hello"})).json()["session_id"]
+    pending = await opened.http.post("/chat", json={"query": "hello"})
+    turn, session = pending.json()["turn_id"], pending.json()["session_id"]
+
+    foreign = [
+        await opened.http.post(path, json={"session_id": each, "turn_id": turn})
+        for path in ("/answer", "/chat")
+        for each in (other, RANDOM)
+    ]
+    presented = [
+        await opened.http.post("/answer", json={"session_id": each, "turn_id": turn}, headers={"Authorization": "Bearer anything"})
+        for each in (session, RANDOM)
+    ]
+    own = await opened.http.post("/answer", json={"session_id": session, "turn_id": turn})
+
+    assert pending.status_code == 202
+    assert [seen(answer) for answer in foreign] == [seen(foreign[0])] * 4
+    assert error(foreign[0]) == (404, "not_found")
+    assert seen(presented[0]) == seen(presented[1])
+    assert error(presented[0]) == (401, "unauthenticated")
+    assert (own.status_code, own.json()["answer"]) == (200, "Late.")
+
+
+async def test_a_strangers_key_leads_to_no_conversation_but_their_own(opened: Opened) -> None:
+    key = {"Idempotency-Key": "1"}
+    first, second = [(await opened.http.post("/chat", json={"query": "hello"}, headers=key)).json() for _ in range(2)]
+    mine = [
+        await opened.http.post("/chat", json={"query": "and then?", "session_id": first["session_id"]}, headers={"Idempotency-Key": "2"})
+        for _ in range(2)
+    ]
+    repeated = await opened.http.post("/chat", json={"query": "hello", "session_id": first["session_id"]}, headers=key)
+    invented = await opened.http.post("/chat", json={"query": "hello", "session_id": RANDOM}, headers=key)
+
+    assert first["session_id"] != second["session_id"]
+    assert (first["answer"], second["answer"]) == ("Answer 0.", "Answer 1.")
+    assert seen(mine[0]) == seen(mine[1])
+    assert mine[0].json()["answer"] == "Answer 2."
+    assert repeated.json() == first
+    assert error(invented) == (404, "not_found")
+    assert opened.heard() == [["hello"], ["hello"], ["hello", "and then?"]]
+
+
+# The log
+
+
+def test_the_log_of_a_slow_turn_holds_nobodys_words() -> None:
+    with started(**SLOW, MCP_CHAT="on") as slow, started(STORE=slow.environ["STORE"], **FAILING) as failing:
+        told = [asked(slow, "CANARY", "CANARY-session", "CANARY-key"), asked(failing, "CANARY", "CANARY-fails")]
+        told += [asked(slow, "CANARY", "CANARY-session", '"CANARY-key"'), asked(slow, "CANARY", None)]
+        by_mcp = [called(slow, era, "chat", {"query": "CANARY"})["structuredContent"] for era in ERAS]
+        refused = [
+            asked(slow, "CANARY?", "CANARY-session", "CANARY-key"),
+            asked(slow, "CANARY", "CANARY-session", "CANARY", "CANARY"),
+            polled(slow, "CANARY-session", "CANARY-turn"),
+            polled(slow, "CANARY-session", "CANARY turn"),
+        ]
+        names = [(each["session_id"], each["turn_id"]) for each in [*(answer.json() for answer in told), *by_mcp]]
+        ended = [finished(world, *name) for world, name in zip([slow, failing, *[slow] * 4], names, strict=True)]
+        for session, turn in names:
+            called(slow, ERAS[0], "get_answer", {"session_id": session, "turn_id": turn})
+            turns(slow, session)
+        logged, output = slow.log_lines() + failing.log_lines(), slow.output + failing.output
+
+    answers = [answer.json()["answer"] for answer in ended if answer.status_code == 200]
+    assert [answer.status_code for answer in told + refused + ended] == [202] * 4 + [422, 422, 404, 422] + [200, 422, 200, 200, 200, 200]
+    assert [each["status"] for each in by_mcp] == ["pending"] * 2
+    assert sorted(line["status"] for line in logged if line["message"] == "pending turn ended") == ["done"] * 4 + ["failed"]
+    assert all(line.startswith("{") for line in output.splitlines()), "no traceback, no complaint"
+    for secret in ("CANARY", *answers, *(name for pair in names for name in pair)):
+        assert secret.lower() not in output.lower()
+
+
+def finished(world: World, session_id: str, turn_id: str) -> httpx.Response:
+    """What a pending turn came to."""
+    for _ in range(30):
+        if (answer := polled(world, session_id, turn_id)).status_code != 202:
+            return answer
+    raise AssertionError("The turn is pending for ever.")
