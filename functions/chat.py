@@ -131,10 +131,10 @@ def _key(request: Request) -> str | None:
     keys = request.headers.getlist(KEY_HEADER)
     if not keys:
         return None
-    found = re.fullmatch(r'"?([ -~]{1,255}?)"?', keys[0].strip())
+    found = re.fullmatch(r'"([ -~]{1,255})"|((?!")[ -~]{1,255})', keys[0].strip(" \t"))
     if len(keys) > 1 or found is None:
         raise Invalid("Idempotency-Key is there once, with 1 to 255 characters of ASCII; a UUID will do.")
-    return found[1]
+    return found[1] or found[2]
 
 
 def _page(request: Request) -> PageRequest:
