@@ -37,13 +37,13 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
     def edges(settings: Settings, turns: Turns, toolbox: Toolbox) -> Mapping[str, Edge]:
         return {"/mcp": Mcp(settings, CATALOGUE, toolbox, turns, Life()).edge(), "/chat": chat(settings, turns, toolbox)}
 
-    async with deployed.opened(tmp_path, edges, MCP_CHAT="on") as found:
+    async with deployed.opened(tmp_path, edges, MCP_CHAT="on", CHAT_BUDGET_SECONDS="1") as found:
         yield found
 
 
-async def chatted(opened: Opened, era: str, arguments: Mapping[str, str], **meta: str) -> Json:
+async def chatted(opened: Opened, era: str, arguments: Mapping[str, str], tool: str = "chat", **meta: str) -> Json:
     """The result of the tool."""
-    sent = message(era, "tools/call", {"name": "chat", "arguments": arguments} | ({"_meta": meta} if meta else {}))
+    sent = message(era, "tools/call", {"name": tool, "arguments": arguments} | ({"_meta": meta} if meta else {}))
     told: Json = (await opened.http.post("/mcp", json=sent, headers=headers(era, sent))).json()["result"]
     return told
 
@@ -205,6 +205,22 @@ async def test_a_strangers_invented_token_is_not_found_and_not_made(opened: Open
     assert failed(refused)["code"] == "not_found"
     assert opened.documents.commits == []
     assert opened.model.asked == []
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_stranger_gets_their_own_slow_answer_and_nobody_else_does(opened: Opened, era: str) -> None:
+    opened.model.script[1:] = [1.2, Reply("Late.", "stop", usage=Usage(1, 1))]
+    other = (await chatted(opened, era, {"query": "hello"}))["structuredContent"]["session_id"]
+    pending = (await chatted(opened, era, {"query": "hello"}))["structuredContent"]
+
+    names = {"turn_id": pending["turn_id"]}
+    foreign = [await chatted(opened, era, {"session_id": session} | names, "get_answer") for session in (other, RANDOM)]
+    own = await chatted(opened, era, {"session_id": pending["session_id"]} | names, "get_answer")
+
+    assert pending["status"] == "pending"
+    assert foreign[0] == foreign[1]
+    assert failed(foreign[0])["code"] == "not_found"
+    assert answer(own) == "Late."
 
 
 @pytest.mark.parametrize("era", ERAS)
