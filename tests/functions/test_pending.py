@@ -1,5 +1,6 @@
 """Slow turns over HTTP: who gets which answer, by a turn's name, by a key or by asking again, and from which process."""
 
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -91,6 +92,17 @@ def at_once(*requests: tuple[World, str, str, str]) -> list[httpx.Response]:
     """The answers to polls that are sent together: where, session, turn, path."""
     with ThreadPoolExecutor() as threads:
         return list(threads.map(lambda request: polled(*request), requests))
+
+
+def at_the_same_time(both: Processes, late: str, first: str, session_id: str, *keys: str) -> tuple[httpx.Response, httpx.Response]:
+    """The answers to two questions of which the second is asked, and answered, while the slow model thinks about the first."""
+    before = both.calls()
+    with ThreadPoolExecutor() as threads:
+        answer = threads.submit(asked, both.slow, late, session_id, *keys)
+        while both.calls() == before and not answer.done():
+            time.sleep(0.01)
+        fast = asked(both.fast, first, session_id, *keys)
+        return answer.result(), fast
 
 
 def turns(world: World, session_id: str) -> list[dict[str, Any]]:
@@ -196,7 +208,26 @@ def test_a_conversation_that_begins_with_a_key_begins_once(world: World) -> None
     assert len(turns(world, first.json()["session_id"])) == 1
 
 
-# No key
+def test_a_key_of_two_questions_at_once_belongs_to_the_one_that_is_kept_first(both: Processes) -> None:
+    late, first = at_the_same_time(both, "pay", "pay more", "raced", "order-1")
+
+    assert first.status_code == 200
+    assert error(late) == (422, "idempotency_key_reused")
+    assert [turn["query"] for turn in turns(both.slow, "raced")] == ["pay more"]
+
+
+# A repetition
+
+
+@pytest.mark.parametrize("keys", [["order-1"], []], ids=["key", "no-key"])
+def test_a_question_that_comes_to_two_processes_at_once_is_one_turn(both: Processes, keys: Sequence[str]) -> None:
+    session = f"raced-with-{len(keys)}"
+
+    late, first = at_the_same_time(both, "pay", "pay", session, *keys)
+
+    assert first.status_code == 200
+    assert seen(late) == seen(first)
+    assert [turn["turn_id"] for turn in turns(both.slow, session)] == [first.json()["turn_id"]]
 
 
 def test_a_question_without_a_key_joins_its_twin_while_that_is_pending(both: Processes) -> None:
