@@ -79,7 +79,7 @@ class Attempt:
         conversation = self._conversation(found)
         document = found.documents.get(turn_key(self.key, turn_id))
         holder, self.holder, self.unattended = self.holder, "", False
-        if document and (known := self._known(document)):
+        if document and conversation.stored and (known := self._known(document)):  # What has ended with its conversation is told to nobody.
             self.holder = holder if conversation.held_by(holder) else ""  # It was queued by us, and only the acknowledgement was lost.
             return known, ()
         if self.turn is None:

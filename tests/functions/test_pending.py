@@ -175,6 +175,18 @@ def test_a_key_names_another_turn_in_another_session(both: Processes) -> None:
     assert both.calls() - before == 2
 
 
+def test_a_key_leads_to_nothing_of_a_conversation_that_has_ended(both: Processes) -> None:
+    with started(**both.store, CONVERSATION_HOURS="0.0005") as world:
+        first = asked(world, "hello", "ended", "order-1")
+        while world.http.get("/chat/ended").status_code == 200:
+            time.sleep(0.05)
+        other = asked(world, "good night", "ended", "order-1")
+        kept = turns(world, "ended")
+
+    assert (first.status_code, other.status_code) == (200, 200)
+    assert [turn["query"] for turn in kept] == ["good night"]
+
+
 @pytest.mark.parametrize("key", ["order-1", "a", "x" * 255, 'a"', "a, b", "~ !"])
 def test_a_key_is_the_same_bare_and_in_quotes(world: World, key: str) -> None:
     session = f"quoted-{len(key)}"
