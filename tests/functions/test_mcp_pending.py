@@ -1,17 +1,17 @@
 """Slow answers over MCP: the tool `chat` tells that one is pending, and `get_answer` gets it, in both revisions of the protocol."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 
 import jsonschema
 import pytest
 
+from tests import held
 from tests.deployed import RANDOM
+from tests.held import Both
 from tests.mcp import ERAS, NEW, Json, called, failed, posted, result
 from tests.world import World, seen, started
-
-SLOW = {"MCP_CHAT": "on", "CHAT_BUDGET_SECONDS": "1", "OPENAI_MODEL": "emulator?latency=2s"}
-"""A model that takes longer than two requests and no longer than three. Of the second, a quarter is kept for the commit."""
 
 PENDING = {"session_id", "status", "answer", "turn_id", "poll_after_ms"}
 DONE = {"session_id", "status", "answer", "finish_reason"}
@@ -19,17 +19,10 @@ DONE = {"session_id", "status", "answer", "finish_reason"}
 
 
 @pytest.fixture(scope="module")
-def slow() -> Iterator[World]:
-    """A process whose model takes longer than a request, with REST beside MCP."""
-    with started("plugin", **SLOW) as world:
-        yield world
-
-
-@pytest.fixture(scope="module")
-def fast(slow: World) -> Iterator[World]:
-    """Another process on the same conversations, which has the time to wait for what is pending."""
-    with started("mcp", MCP_CHAT="on", STORE=slow.environ["STORE"]) as world:
-        yield world
+def both() -> Iterator[Both]:
+    """Two processes with REST beside MCP."""
+    with held.both(1.5, {}, MCP_CHAT="on") as found:
+        yield found
 
 
 def told(world: World, era: str, tool: str, arguments: Mapping[str, str]) -> Json:
@@ -54,64 +47,85 @@ def turns(world: World, session_id: str) -> list[Json]:
     return found
 
 
+def until_ended(world: World, pending: Json) -> None:
+    """Wait until nothing of its session is pending any more."""
+    for _ in range(600):
+        if all(turn["status"] != "pending" for turn in turns(world, pending["session_id"])):
+            return
+        time.sleep(0.05)
+    raise AssertionError("The turn is pending for ever.")
+
+
+def finished(world: World, era: str, pending: Json) -> Json:
+    """What `get_answer` says in the end."""
+    until_ended(world, pending)
+    return told(world, era, "get_answer", names(pending))
+
+
 def names(pending: Json) -> dict[str, str]:
     """What `get_answer` wants of an answer that is pending."""
     return {name: pending[name] for name in ("session_id", "turn_id")}
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_a_slow_answer_is_pending_and_got_by_its_names_in_every_process(slow: World, fast: World, era: str) -> None:
-    before = len(slow.model_requests)
-    pending = told(slow, era, "chat", {"query": "hello"})
-    waiting = turns(slow, pending["session_id"])
+def test_a_slow_answer_is_pending_and_got_by_its_names_in_every_process(both: Both, era: str) -> None:
+    before = both.model.calls
+    pending = told(both.slow, era, "chat", {"query": "hello"})
+    waiting = turns(both.slow, pending["session_id"])
 
-    still = told(slow, era, "get_answer", names(pending))
-    done = [told(world, era, "get_answer", names(pending)) for world in (fast, slow)]
+    still = [told(world, era, "get_answer", names(pending)) for world in (both.slow, both.fast)]
+    both.model.go_on()
+    done = finished(both.fast, era, pending)
 
-    (kept,) = turns(slow, pending["session_id"])
+    (kept,) = turns(both.slow, pending["session_id"])
     assert (pending["status"], pending["answer"]) == ("pending", "")
     assert pending["poll_after_ms"] > 0
-    assert still == pending
+    assert still == [pending, pending]
     assert [(turn["turn_id"], turn["status"]) for turn in waiting] == [(pending["turn_id"], "pending")]
-    assert done[0] == done[1] == {"session_id": pending["session_id"], "status": "done", "answer": kept["answer"], "finish_reason": "stop"}
+    assert done == {"session_id": pending["session_id"], "status": "done", "answer": kept["answer"], "finish_reason": "stop"}
+    assert told(both.slow, era, "get_answer", names(pending)) == done
     assert (kept["turn_id"], kept["status"]) == (pending["turn_id"], "done")
-    assert len(slow.model_requests) - before == 1
-    assert not any("completions" in asked.path for asked in fast.model_requests)
+    assert both.model.calls - before == 1
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_a_question_that_is_asked_again_meanwhile_is_one_turn(slow: World, fast: World, era: str) -> None:
-    session = f"again-{era}"
-    pending = told(slow, era, "chat", {"query": "hello", "session_id": session})
+def test_a_question_that_is_asked_again_meanwhile_is_one_turn(both: Both, era: str) -> None:
+    question = {"query": "hello", "session_id": f"again-{era}"}
+    pending = told(both.slow, era, "chat", question)
 
-    again = told(slow, era, "chat", {"query": "hello", "session_id": session})
-    elsewhere = told(fast, era, "chat", {"query": "hello", "session_id": session})
+    again = [told(world, era, "chat", question) for world in (both.slow, both.fast)]
+    both.model.go_on()
+    done = finished(both.slow, era, pending)
 
-    assert again == pending
-    assert [(turn["turn_id"], turn["answer"]) for turn in turns(slow, session)] == [(pending["turn_id"], elsewhere["answer"])]
+    assert pending["status"] == "pending"
+    assert again == [pending, pending]
+    kept = [(turn["turn_id"], turn["answer"]) for turn in turns(both.slow, question["session_id"])]
+    assert kept == [(pending["turn_id"], done["answer"])]
 
 
-def test_a_slow_answer_is_got_over_rest_and_back(slow: World, fast: World) -> None:
-    by_mcp = told(slow, NEW, "chat", {"query": "hello"})
-    by_rest = slow.http.post("/chat", json={"query": "hello", "session_id": "by-rest"}).json()
+def test_a_slow_answer_is_got_over_rest_and_back(both: Both) -> None:
+    by_mcp = told(both.slow, NEW, "chat", {"query": "hello"})
+    by_rest = both.slow.http.post("/chat", json={"query": "hello", "session_id": "by-rest"}).json()
+    both.model.go_on()
 
-    back = told(fast, NEW, "get_answer", names(by_rest))
-    over = slow.http.post("/answer", json=names(by_mcp))
+    back = finished(both.fast, NEW, by_rest)
+    finished(both.fast, NEW, by_mcp)
+    over = both.slow.http.post("/answer", json=names(by_mcp))
 
     assert (by_mcp["status"], by_rest["status"]) == ("pending", "pending")
-    assert [turn["answer"] for turn in turns(slow, "by-rest")] == [back["answer"]]
+    assert [turn["answer"] for turn in turns(both.slow, "by-rest")] == [back["answer"]]
     assert (over.status_code, over.json()["turn_id"]) == (200, by_mcp["turn_id"])
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_a_slow_answer_that_fails_is_told_as_its_failure_whenever_it_is_asked_for(slow: World, fast: World, era: str) -> None:
-    with started(
-        "mcp", **SLOW | {"STORE": slow.environ["STORE"], "OPENAI_MODEL": "emulator?latency=1200ms&fail=content_filter"}
-    ) as failing:
-        pending = told(failing, era, "chat", {"query": "hello", "session_id": f"fails-{era}"})
-        answers = [failed(called(world, era, "get_answer", names(pending))) for world in (fast, failing, slow)]
+def test_a_slow_answer_that_fails_is_told_as_its_failure_whenever_it_is_asked_for(both: Both, era: str) -> None:
+    failing = {"MCP_CHAT": "on", "CHAT_BUDGET_SECONDS": "1.5", "OPENAI_MODEL": "emulator?latency=2500ms&fail=content_filter"}
+    with started("mcp", **both.store, **failing) as world:
+        pending = told(world, era, "chat", {"query": "hello", "session_id": f"fails-{era}"})
+        until_ended(both.fast, pending)
+        answers = [failed(called(each, era, "get_answer", names(pending))) for each in (world, both.fast, both.slow)]
 
-    (kept,) = turns(slow, pending["session_id"])
+    (kept,) = turns(both.slow, pending["session_id"])
     assert pending["status"] == "pending"
     assert kept["status"] == "failed"
     assert kept["error"]["code"] == "content_filtered"
@@ -119,9 +133,9 @@ def test_a_slow_answer_that_fails_is_told_as_its_failure_whenever_it_is_asked_fo
 
 
 @pytest.mark.parametrize("era", ERAS)
-def test_nobody_can_tell_a_turn_that_is_anothers_from_one_that_never_was(slow: World, fast: World, era: str) -> None:
-    mine = told(slow, era, "chat", {"query": "hello"})
-    theirs = told(slow, era, "chat", {"query": "hello"})
+def test_nobody_can_tell_a_turn_that_is_anothers_from_one_that_never_was(both: Both, era: str) -> None:
+    mine = told(both.slow, era, "chat", {"query": "hello"})
+    theirs = told(both.slow, era, "chat", {"query": "hello"})
 
     pairs = [
         (mine["session_id"], theirs["turn_id"]),
@@ -130,7 +144,7 @@ def test_nobody_can_tell_a_turn_that_is_anothers_from_one_that_never_was(slow: W
         (RANDOM, mine["turn_id"]),
         (RANDOM, RANDOM),
     ]
-    for world in (slow, fast):  # Each under its own address, which the revision of 2026 tells.
+    for world in (both.slow, both.fast):  # Each under its own address, which the revision of 2026 tells.
         arguments = [{"session_id": session, "turn_id": turn} for session, turn in pairs]
         answers = [posted(world, era, "tools/call", {"name": "get_answer", "arguments": each}) for each in arguments]
 
@@ -150,10 +164,10 @@ def test_nobody_can_tell_a_turn_that_is_anothers_from_one_that_never_was(slow: W
     ids=str,
 )
 @pytest.mark.parametrize("era", ERAS)
-def test_what_names_no_turn_is_refused_and_not_asked(slow: World, era: str, arguments: Json) -> None:
-    before = len(slow.model_requests)
+def test_what_names_no_turn_is_refused_and_not_asked(both: Both, era: str, arguments: Json) -> None:
+    before = both.model.calls
 
-    refused = failed(called(slow, era, "get_answer", arguments))
+    refused = failed(called(both.slow, era, "get_answer", arguments))
 
     assert (refused["code"], refused["retryable"]) == ("invalid", False)
-    assert len(slow.model_requests) == before
+    assert both.model.calls == before
