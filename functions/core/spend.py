@@ -70,7 +70,8 @@ class Ledger:
         due = Counter(dict(self._unsettled.most_common(MAX_AT_ONCE)))
 
         async def decide(found: Snapshot) -> tuple[bool, Sequence[Write]]:
-            return True, [_added(key, day, tokens, found) for (key, day), tokens in due.items()]
+            today = found.read_at.date()  # What is left of a day that is over limits nobody, and must not replace today's sum.
+            return True, [_added(key, day, tokens, found) for (key, day), tokens in due.items() if day == today]
 
         try:
             await self.records.change([key for key, _ in due], decide, deadline)

@@ -146,6 +146,33 @@ async def test_many_processes_add_up(documents: Documents) -> None:
     assert [f'"tokens": {80}' in found.documents[key].body for key in keys] == [True, True]
 
 
+async def test_what_two_days_cost_is_settled_at_once_and_the_new_day_counts(documents: Documents) -> None:
+    now = datetime.now(UTC)
+    meddling = Meddling(documents)
+    found = ledger(meddling, together=1000)
+    found.add("ada", spent(900, now - timedelta(days=1)))
+    found.add("ada", spent(10, now))
+
+    await found.settle(soon(), now=True)
+
+    kept = (await documents.get([DEPLOYMENT], soon())).documents[DEPLOYMENT]
+    assert kept.body == f'{{"day": "{now.date()}", "tokens": 10}}'
+    assert len(meddling.commits) == 1
+
+
+async def test_what_yesterday_cost_does_not_replace_todays_sum(documents: Documents) -> None:
+    now = datetime.now(UTC)
+    today, late = ledger(documents, together=1000), ledger(documents, together=1000)
+    today.add("ada", spent(1000, now))
+    await today.settle(soon(), now=True)
+    late.add("bob", spent(5, now - timedelta(days=1)))
+
+    await late.settle(soon(), now=True)
+
+    with pytest.raises(DeploymentSpent):
+        today.require("ada", await documents.get([DEPLOYMENT], soon()))
+
+
 async def test_what_the_store_does_not_take_is_offered_again(documents: Documents) -> None:
     now = datetime.now(UTC)
     meddling = Meddling(documents, refuse_writes=True)
