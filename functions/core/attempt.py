@@ -60,12 +60,11 @@ class Attempt:
             async with self.lines.place(self.key, self.patience):
                 outcome = await backlog.records.change(keys, partial(self._decided, turn_id), self.deadline)
                 if self.holder and self.work and self.turn:
-                    self.going_on = backlog.keep_on(self.key, self.holder, self.turn, self.work, self.deadline.clock)
+                    self.going_on = backlog.keep_on(self.key, self.holder, self.turn, self.work, self.tally, self.deadline.clock)
         finally:
-            if self.work and not self.going_on:
-                self.work.cancel()
-        if self.work and self.work.done() and not self.going_on:
-            backlog.ledger.add(self.question.spender, self.work.result().turn)
+            if self.turn and not self.going_on:
+                self._drop_work()
+                backlog.ledger.add(self.turn, self.tally.usage)
         if self.unattended:
             await backlog.hand_over(self.key, self.deadline)
         if self.going_on and backlog.stopping:

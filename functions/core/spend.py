@@ -13,6 +13,7 @@ from datetime import date, datetime, time, timedelta
 from functions.core.deadline import Deadline
 from functions.core.documents import ABSENT, Document, Key, Put, Snapshot, Write
 from functions.core.errors import CantileverError, DeploymentSpent, OwnerSpent
+from functions.core.model import Usage
 from functions.core.records import Records
 from functions.core.stored import Turn, digest
 
@@ -57,10 +58,11 @@ class Ledger:
             if cap is not None and self._spent(key, found) >= cap:
                 raise error(f"{who} used up the day's {cap:,} tokens; ask again after midnight UTC.", retry_after=midnight - found.read_at)
 
-    def add(self, owner: str, turn: Turn) -> None:
-        """Count what a turn has cost."""
-        tokens, day = turn.usage.input_tokens + turn.usage.output_tokens, turn.asked_at.date()
-        self._unsettled.update({(key, day): tokens for key in self.keys(owner)})
+    def add(self, turn: Turn, usage: Usage) -> None:
+        """Count what asking for a turn has cost, once it is over here: also in vain, and where another process goes on."""
+        tokens, day = usage.input_tokens + usage.output_tokens, turn.asked_at.date()
+        if tokens:
+            self._unsettled.update({(key, day): tokens for key in self.keys(turn.spender)})
 
     async def settle(self, deadline: Deadline, *, now: bool = False) -> None:
         """Add to the store what was counted here, where that is due. What the store does not take now, it is offered again."""
