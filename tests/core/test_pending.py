@@ -215,6 +215,16 @@ async def test_two_processes_with_one_key_keep_one_turn(documents: Documents) ->
     assert await transcript(documents) == [("done", "pay", "theirs")]
 
 
+async def test_a_key_is_never_taken_for_a_question_without_one(documents: Documents) -> None:
+    running, _ = turns(documents, 0.3, said("without"), said("with"), said("again"))
+
+    without, under = await asyncio.gather(running.run(asked("yes"), soon()), running.run(asked("yes", "query"), soon()))
+    again = await running.run(asked("yes", "query"), soon())
+
+    assert without != under
+    assert under == again
+
+
 async def test_a_failure_that_may_pass_is_asked_again_under_its_key_and_another_is_not(documents: Documents) -> None:
     running, model = turns(documents, Upstream("The model's server is busy."), said("now"), Reply("", "content_filter"))
 
