@@ -79,7 +79,9 @@ class Attempt:
         document = found.documents.get(turn_key(self.key, turn_id))
         holder, self.holder, self.unattended = self.holder, "", False
         if document and (known := self._known(document)):
-            self.holder = holder if conversation.held_by(holder) else ""  # It was queued by us, and only the acknowledgement was lost.
+            # Where we have begun, it was queued by us, and only the acknowledgement was lost.
+            self.holder = holder if conversation.held_by(holder) else ""
+            self.unattended = self.turn is not None and conversation.free(found.read_at)
             return known, ()
         if self.turn is None:
             self.backlog.ledger.require(self.question.spender, found)

@@ -93,12 +93,12 @@ class Leases:
         return True
 
     async def give_back(self, key: Key, holder: str, clock: Clock) -> bool:
-        """Leave the turn to others; whether it was ours. Where the store does not hear it, the lease lapses."""
+        """Leave the turn to others; whether it waits for them now. Where the store does not hear it, the lease lapses."""
 
         async def decide(found: Snapshot) -> tuple[bool, Sequence[Write]]:
             conversation = _opened(key, found)
             if conversation is None or not conversation.held_by(holder):
-                return False, ()
+                return _free(conversation, found), ()  # As in `end`.
             return True, conversation.given_back()
 
         with suppress(StoreUnavailable):
@@ -117,7 +117,7 @@ class Leases:
         async def decide(found: Snapshot) -> tuple[Following, Sequence[Write]]:
             conversation = _opened(key, found)
             if conversation is None or not conversation.held_by(holder):
-                return Following(ours=False), ()
+                return Following(ours=False, left=_free(conversation, found)), ()  # Perhaps only the acknowledgement was lost.
             if conversation.head.queue[0].turn_id != turn.turn_id:
                 return Following(ours=True), ()  # It was written, only the acknowledgement was lost.
             more = len(conversation.head.queue) > 1
@@ -147,6 +147,10 @@ class Leases:
 
     async def _change(self, key: Key, decide: Callable[[Snapshot], Awaitable[tuple[T, Sequence[Write]]]], clock: Clock) -> T:
         return await self.records.change([key], decide, Deadline.after(STORE_SECONDS, clock))
+
+
+def _free(conversation: Conversation | None, found: Snapshot) -> bool:
+    return conversation is not None and conversation.free(found.read_at)
 
 
 def _opened(key: Key, found: Snapshot) -> Conversation | None:

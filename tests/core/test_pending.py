@@ -395,6 +395,30 @@ async def test_where_publishing_fails_the_turn_is_pending_all_the_same_and_the_s
     assert len(topic.texts) == 1
 
 
+@pytest.mark.parametrize("background", [True, False])
+async def test_a_turn_is_announced_also_where_acknowledgements_are_lost(documents: Documents, *, background: bool) -> None:
+    meddling, topic = Meddling(documents, lose_acknowledgements=100), Published()
+    running, _ = turns(meddling, 30.0, topic=topic, background=background)
+    assert isinstance(await running.run(asked("slow"), soon(BUDGET)), Pending)
+
+    await running.backlog.stop(2)
+
+    assert len(topic.texts) == 1
+
+
+async def test_a_worker_announces_what_is_left_also_where_acknowledgements_are_lost(documents: Documents) -> None:
+    running, _ = turns(documents, 30.0, topic=Published(), background=False)
+    for query in ("one", "two"):
+        assert isinstance(await running.run(asked(query), soon(BUDGET)), Pending)
+    topic = Published()
+    worker, _ = turns(Meddling(documents, lose_acknowledgements=100), said("first"), topic=topic)
+
+    await worker.backlog.take_over(KEY, asyncio.get_running_loop().time)
+
+    assert [status for status, _, _ in await transcript(documents)] == ["done", "pending"]
+    assert len(topic.texts) == 1
+
+
 async def test_a_message_that_comes_twice_asks_once(documents: Documents) -> None:
     running, _ = turns(documents, 30.0, topic=Published(), background=False)
     await running.run(asked("slow"), soon(BUDGET))
