@@ -15,7 +15,7 @@ from functions.core.backlog import Backlog
 from functions.core.conversation import Conversation, begun, behind, opened
 from functions.core.deadline import Deadline
 from functions.core.documents import ABSENT, Document, Expected, Key, Snapshot, Write
-from functions.core.errors import CantileverError, KeyReused, NotFound, StoreUnavailable, recalled
+from functions.core.errors import CantileverError, KeyReused, NotFound, recalled
 from functions.core.leases import lease
 from functions.core.lines import MAX_WAITING, Lines, busy
 from functions.core.question import Done, Outcome, Pending, Question
@@ -127,9 +127,7 @@ class Attempt:
 
         None where it has to be asked again: it failed for a reason that may have passed.
         """
-        kept = Turn.read(document.body)
-        if kept is None:
-            raise StoreUnavailable("A newer revision wrote this turn, and will read it; try again in a moment.")
+        kept = Turn.required(document.body)
         if kept.query != self.question.query:
             raise KeyReused("This Idempotency-Key belongs to another question of the session; send a new key with a new question.")
         if kept.status == "done":

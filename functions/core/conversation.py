@@ -87,6 +87,11 @@ class Conversation:
         """What leaves the first turn to others. It is as if nobody had begun: only those who died count."""
         return [self._put(_first(self.head, None, begun=-1))]
 
+    def left_out(self, lease: Lease) -> Sequence[Write]:
+        """What takes the first turn out of the queue, of which nothing is stored any more; the lease is then on the next."""
+        head = self.head.model_copy(update={"queue": self.head.queue[1:], "lease": None})
+        return [self._put(_first(head, lease, begun=1) if head.queue else head)]
+
     def ended(self, turn: Turn, lease: Lease | None, limits: Limits) -> Sequence[Write]:
         """What ends the first turn of the queue, and gives the lease on the next to somebody in the same breath."""
         head = self._after(turn, limits).model_copy(update={"queue": self.head.queue[1:], "lease": None})

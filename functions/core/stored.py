@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from functions.core.documents import Key
+from functions.core.errors import StoreUnavailable
 
 CONVERSATIONS = "conversations"
 TURNS = "turns"
@@ -161,6 +162,18 @@ class Turn(TranscriptTurn, Stored):
             if Stored.model_validate_json(body).schema_number > SCHEMA:
                 return None
             raise
+
+    @classmethod
+    def required(cls, body: str) -> "Turn":
+        """The turn in a document, for whom nothing else will do.
+
+        Raises:
+            StoreUnavailable: a newer revision wrote it, and will read it.
+        """
+        turn = cls.read(body)
+        if turn is None:
+            raise StoreUnavailable("A newer revision wrote this turn, and will read it; try again in a moment.")
+        return turn
 
 
 def conversation_key(owner: str, session_id: str) -> Key:

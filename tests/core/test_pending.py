@@ -10,11 +10,11 @@ import pytest
 from functions.adapters.sqlite import SqliteDocuments
 from functions.core.backlog import MAX_BEGUN, Backlog
 from functions.core.conversation import opened
-from functions.core.documents import Documents, Put
+from functions.core.documents import Delete, Documents, Put
 from functions.core.errors import Abandoned, KeyReused, NotFound, SessionBusy, StoreUnavailable, Upstream
 from functions.core.model import Reply, Usage, User
 from functions.core.question import Done, Outcome, Pending, Question
-from functions.core.stored import Head, conversation_key, turn_key
+from functions.core.stored import SCHEMA, Head, conversation_key, turn_key
 from functions.core.sweep import Sweep
 from functions.core.transcript import page, remove
 from functions.core.turn import Turns
@@ -500,6 +500,39 @@ async def test_a_removal_ends_what_is_pending(documents: Documents) -> None:
     with pytest.raises(NotFound):
         await answered(running, outcome.turn_id)
     assert dict((await documents.get([KEY, turn_key(KEY, outcome.turn_id)], soon())).documents) == {}
+
+
+async def test_what_an_interrupted_removal_left_in_the_queue_holds_nobody_up(documents: Documents) -> None:
+    running, _ = turns(documents, 30.0, topic=Published(), background=False)
+    first = await running.run(asked("gone"), soon(BUDGET))
+    assert isinstance(first, Pending)
+    await documents.commit([Delete(turn_key(KEY, first.turn_id), "any")], soon())
+    second = await running.run(asked("left"), soon(BUDGET))
+    assert isinstance(second, Pending)
+    heir, _ = turns(documents, said("answered"))
+
+    done = await answered(heir, second.turn_id)
+
+    assert isinstance(done, Done)
+    assert done.turn.answer == "answered"
+    assert (await head(documents)).queue == ()
+
+
+async def test_a_turn_that_a_newer_revision_wrote_is_left_to_it(documents: Documents) -> None:
+    running, _ = turns(documents, 30.0, topic=Published(), background=False)
+    outcome = await running.run(asked("slow"), soon(BUDGET))
+    assert isinstance(outcome, Pending)
+    name = turn_key(KEY, outcome.turn_id)
+    await documents.commit([Put(name, f'{{"schema_number": {SCHEMA + 1}, "state": "pending"}}', "any")], soon())
+    older, model = turns(documents)
+
+    await older.backlog.take_over(KEY, asyncio.get_running_loop().time)
+
+    assert model.asked == []
+    assert (await head(documents)).lease is None
+    assert [waiting.begun for waiting in (await head(documents)).queue] == [0]
+    with pytest.raises(StoreUnavailable, match="A newer revision"):
+        await answered(older, outcome.turn_id)
 
 
 async def test_a_dead_store_is_told_and_not_waited_for(documents: Documents) -> None:
