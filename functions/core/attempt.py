@@ -78,7 +78,7 @@ class Attempt:
         conversation = self._conversation(found)
         document = found.documents.get(turn_key(self.key, turn_id))
         holder, self.holder, self.unattended = self.holder, "", False
-        if document and (known := self._known(document)):
+        if document and conversation.has(document) and (known := self._known(document)):
             # Where we have begun, it was queued by us, and only the acknowledgement was lost.
             self.holder = holder if conversation.held_by(holder) else ""
             self.unattended = self.turn is not None and conversation.free(found.read_at)

@@ -55,6 +55,10 @@ class Conversation:
         """Whether this holder works on the first turn of the queue."""
         return bool(self.head.queue) and self.head.lease is not None and self.head.lease.holder == holder
 
+    def has(self, turn: Document) -> bool:
+        """Whether a turn's document is this conversation's, and not of one that ended under its name."""
+        return turn.place is not None and turn.place.parent == self.head.thread
+
     def twin(self, fingerprint: str | None) -> str | None:
         """The turn that waits with the same question, where neither has a key."""
         return next((waiting.turn_id for waiting in self.head.queue if waiting.asked and waiting.asked == fingerprint), None)
@@ -139,8 +143,9 @@ def opened(key: Key, document: Document | None, now: datetime) -> Conversation |
 
 
 def begun(key: Key, document: Document | None, now: datetime, thread: str) -> Conversation:
-    """A conversation without turns; it replaces what is left of an expired one."""
-    head = Head(thread=thread, turns=0, buffer=(), expires_at=now)
+    """A conversation without turns; it replaces what is left of an expired one, and remembers which turns that left behind."""
+    earlier = Head.model_validate_json(document.body).threads if document else ()
+    head = Head(thread=thread, turns=0, buffer=(), expires_at=now, earlier=earlier)
     return Conversation(key, head, document.version if document else None, stored=False)
 
 

@@ -94,6 +94,13 @@ class Head(Stored):
     """The turns that wait, in the order in which they will be answered."""
     lease: Lease | None = None
     """Who works on the first of them; None: nobody does."""
+    earlier: tuple[str, ...] = ()
+    """The threads of conversations that ended under this name and were not removed before it began anew: their turns go when these go."""
+
+    @property
+    def threads(self) -> tuple[str, ...]:
+        """All that is filed under this head."""
+        return (*self.earlier, self.thread)
 
 
 class Failure(BaseModel):

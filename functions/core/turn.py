@@ -75,7 +75,7 @@ class Turns:
             found = await self.backlog.records.documents.get([key, turn_key(key, turn_id)], deadline)
             conversation = opened(key, found.documents.get(key), found.read_at)
             document = found.documents.get(turn_key(key, turn_id))
-            if conversation is None or document is None:
+            if conversation is None or document is None or not conversation.has(document):
                 raise NotFound("There is no such turn, or its session has ended.")
             turn = Turn.required(document.body)
             if turn.status != "pending":

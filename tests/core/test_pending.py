@@ -523,7 +523,8 @@ async def test_a_turn_that_a_newer_revision_wrote_is_left_to_it(documents: Docum
     outcome = await running.run(asked("slow"), soon(BUDGET))
     assert isinstance(outcome, Pending)
     name = turn_key(KEY, outcome.turn_id)
-    await documents.commit([Put(name, f'{{"schema_number": {SCHEMA + 1}, "state": "pending"}}', "any")], soon())
+    place = (await documents.get([name], soon())).documents[name].place
+    await documents.commit([Put(name, f'{{"schema_number": {SCHEMA + 1}, "state": "pending"}}', "any", place)], soon())
     older, model = turns(documents)
 
     await older.backlog.take_over(KEY, asyncio.get_running_loop().time)
