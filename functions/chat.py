@@ -131,10 +131,11 @@ def _key(request: Request) -> str | None:
     keys = request.headers.getlist(KEY_HEADER)
     if not keys:
         return None
-    found = re.fullmatch(r'"?([ -~]{1,255}?)"?', keys[0].strip())
-    if len(keys) > 1 or found is None:
+    told = keys[0].strip()
+    key = told[1:-1] if re.fullmatch('".*"', told) else told
+    if len(keys) > 1 or not re.fullmatch("[ -~]{1,255}", key):
         raise Invalid("Idempotency-Key is there once, with 1 to 255 characters of ASCII; a UUID will do.")
-    return found[1]
+    return key
 
 
 def _page(request: Request) -> PageRequest:
