@@ -18,7 +18,7 @@ from functions.core.asking import Tally
 from functions.core.conversation import Conversation, Limits
 from functions.core.deadline import Deadline
 from functions.core.documents import Key
-from functions.core.errors import Abandoned, CantileverError
+from functions.core.errors import Abandoned, CantileverError, Overloaded
 from functions.core.leases import RENEWAL_SECONDS, STORE_SECONDS, Clock, Leases
 from functions.core.records import Records
 from functions.core.spend import Ledger
@@ -117,8 +117,11 @@ class Backlog:
         the others there, so that a worker's request ends.
 
         Raises:
+            Overloaded: this process is told to stop, and begins nothing.
             CantileverError: it could not be done; the turn waits on.
         """
+        if self.stopping:
+            raise Overloaded("This instance is about to end; another will do it.")
         task = self._take_over(key, clock)
         await asyncio.wait({task})
         task.result()

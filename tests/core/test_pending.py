@@ -11,7 +11,7 @@ from functions.adapters.sqlite import SqliteDocuments
 from functions.core.backlog import MAX_BEGUN, Backlog
 from functions.core.conversation import opened
 from functions.core.documents import Delete, Documents, Put
-from functions.core.errors import Abandoned, KeyReused, NotFound, SessionBusy, StoreUnavailable, Upstream
+from functions.core.errors import Abandoned, KeyReused, NotFound, Overloaded, SessionBusy, StoreUnavailable, Upstream
 from functions.core.model import Reply, Usage, User
 from functions.core.question import Done, Outcome, Pending, Question
 from functions.core.stored import SCHEMA, Head, conversation_key, turn_key
@@ -339,6 +339,16 @@ async def test_a_turn_that_is_given_back_again_and_again_is_not_given_up(documen
     last, _ = turns(documents, said("at last"))
 
     assert isinstance(await answered(last, outcome.turn_id), Done)
+
+
+async def test_a_message_that_comes_to_a_process_that_stops_is_not_done_with(documents: Documents) -> None:
+    running, _ = turns(documents, 30.0, topic=Published(), background=False)
+    assert isinstance(await running.run(asked("slow"), soon(BUDGET)), Pending)
+    stopped, _ = turns(documents, topic=Published())
+    await stopped.backlog.stop(1)
+
+    with pytest.raises(Overloaded):
+        await stopped.backlog.take_over(KEY, asyncio.get_running_loop().time)
 
 
 async def test_who_waits_for_an_answer_is_not_kept_when_the_process_stops(documents: Documents) -> None:
