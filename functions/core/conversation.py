@@ -135,16 +135,20 @@ class Conversation:
 
 
 def opened(key: Key, document: Document | None, now: datetime) -> Conversation | None:
-    """The conversation that lies in its head document, or None where it expired or never was. `now` is the store's clock."""
+    """The conversation that lies in its head document, or None where it expired or never was. `now` is the store's clock.
+
+    Raises:
+        StoreUnavailable: a newer revision wrote it, and will read it.
+    """
     if document is None:
         return None
-    head = Head.model_validate_json(document.body)
+    head = Head.required(document.body)
     return Conversation(key, head, document.version, stored=True) if now < head.expires_at else None
 
 
 def begun(key: Key, document: Document | None, now: datetime, thread: str) -> Conversation:
     """A conversation without turns; it replaces what is left of an expired one, and remembers which turns that left behind."""
-    earlier = Head.model_validate_json(document.body).threads if document else ()
+    earlier = Head.required(document.body).threads if document else ()
     head = Head(thread=thread, turns=0, buffer=(), expires_at=now, earlier=earlier)
     return Conversation(key, head, document.version if document else None, stored=False)
 

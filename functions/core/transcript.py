@@ -67,6 +67,6 @@ async def remove_ended(documents: Documents, head: Document, deadline: Deadline)
 
 async def _empty(documents: Documents, head: Document, deadline: Deadline) -> None:
     """Delete all turns that are filed under a head."""
-    for thread in Head.model_validate_json(head.body).threads:
+    for thread in Head.required(head.body).threads:
         while turns := await documents.list(TURNS, thread, limit=DELETED_AT_ONCE, deadline=deadline):
             await documents.commit([Delete(turn.key, ANY) for turn in turns], deadline)
