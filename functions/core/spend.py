@@ -65,23 +65,29 @@ class Ledger:
             self._unsettled.update({(key, day): tokens for key in self.keys(turn.spender)})
 
     async def settle(self, deadline: Deadline, *, now: bool = False) -> None:
-        """Add to the store what was counted here, where that is due. What the store does not take now, it is offered again."""
+        """Add to the store what was counted here, where that is due; or all of it now. What the store does not take, it is offered again."""
         if not self._unsettled or self._settling or (not now and deadline.clock() < self._settled_at + SETTLED_EVERY):
             return
         self._settling, self._settled_at = True, deadline.clock()
+        try:
+            await self._settle_most(deadline)
+            while now and self._unsettled:
+                await self._settle_most(deadline)
+        except CantileverError:
+            pass  # It is offered again.
+        finally:
+            self._settling = False
+
+    async def _settle_most(self, deadline: Deadline) -> None:
+        """Settle for those who spent most, as many as one commit takes."""
         due = Counter(dict(self._unsettled.most_common(MAX_AT_ONCE)))
 
         async def decide(found: Snapshot) -> tuple[bool, Sequence[Write]]:
             today = found.read_at.date()  # What is left of a day that is over limits nobody, and must not replace today's sum.
             return True, [_added(key, day, tokens, found) for (key, day), tokens in due.items() if day == today]
 
-        try:
-            await self.records.change([key for key, _ in due], decide, deadline)
-            self._unsettled -= due  # Only now: in between it counts twice rather than not at all.
-        except CantileverError:
-            pass  # It is offered again.
-        finally:
-            self._settling = False
+        await self.records.change([key for key, _ in due], decide, deadline)
+        self._unsettled -= due  # Only now: in between it counts twice rather than not at all.
 
     def _spent(self, key: Key, found: Snapshot) -> int:
         day = found.read_at.date()

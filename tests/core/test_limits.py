@@ -14,7 +14,7 @@ from functions.core.errors import DeploymentSpent, Overloaded, OwnerSpent, Store
 from functions.core.model import Call, Reply, Usage
 from functions.core.question import Done, Pending, Question
 from functions.core.records import Records
-from functions.core.spend import DEPLOYMENT, SPEND, Ledger
+from functions.core.spend import DEPLOYMENT, MAX_AT_ONCE, SPEND, Ledger
 from functions.core.stored import Tokens, Turn, digest
 from tests import conversations
 from tests.deadlines import soon
@@ -171,6 +171,18 @@ async def test_what_yesterday_cost_does_not_replace_todays_sum(documents: Docume
 
     with pytest.raises(DeploymentSpent):
         today.require("ada", await documents.get([DEPLOYMENT], soon()))
+
+
+async def test_a_process_that_stops_settles_for_all_owners(documents: Documents) -> None:
+    found, now = ledger(documents, per_owner=1000), datetime.now(UTC)
+    owners = [f"owner-{number}" for number in range(2 * MAX_AT_ONCE + 1)]
+    for owner in owners:
+        found.add(*spent(owner, 10, now))
+
+    await found.settle(soon(), now=True)
+
+    keys = [key for owner in owners[:100] for key in found.keys(owner)]
+    assert len((await documents.get(keys, soon())).documents) == len(keys)
 
 
 async def test_what_the_store_does_not_take_is_offered_again(documents: Documents) -> None:
