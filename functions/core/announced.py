@@ -31,7 +31,7 @@ class Announced:
         """Do what the message says; gives what was done, for the log. When it returns, the message is done with.
 
         Raises:
-            StoreUnavailable: the message shall come again.
+            StoreUnavailable, Overloaded: the message shall come again.
         """
         try:
             announcement = strict_json.read(Announcement, text)

@@ -15,7 +15,7 @@ from functions.core.backlog import Backlog
 from functions.core.conversation import Conversation, begun, behind, opened
 from functions.core.deadline import Deadline
 from functions.core.documents import ABSENT, Document, Expected, Key, Snapshot, Write
-from functions.core.errors import CantileverError, KeyReused, NotFound, StoreUnavailable, recalled
+from functions.core.errors import CantileverError, KeyReused, NotFound, recalled
 from functions.core.leases import lease
 from functions.core.lines import MAX_WAITING, Lines, busy
 from functions.core.question import Done, Outcome, Pending, Question
@@ -60,12 +60,11 @@ class Attempt:
             async with self.lines.place(self.key, self.patience):
                 outcome = await backlog.records.change(keys, partial(self._decided, turn_id), self.deadline)
                 if self.holder and self.work and self.turn:
-                    self.going_on = backlog.keep_on(self.key, self.holder, self.turn, self.work, self.deadline.clock)
+                    self.going_on = backlog.keep_on(self.key, self.holder, self.turn, self.work, self.tally, self.deadline.clock)
         finally:
-            if self.work and not self.going_on:
-                self.work.cancel()
-        if self.work and self.work.done() and not self.going_on:
-            backlog.ledger.add(self.question.spender, self.work.result().turn)
+            if self.turn and not self.going_on:
+                self._drop_work()
+                backlog.ledger.add(self.turn, self.tally.usage)
         if self.unattended:
             await backlog.hand_over(self.key, self.deadline)
         if self.going_on and backlog.stopping:
@@ -79,8 +78,10 @@ class Attempt:
         conversation = self._conversation(found)
         document = found.documents.get(turn_key(self.key, turn_id))
         holder, self.holder, self.unattended = self.holder, "", False
-        if document and conversation.stored and (known := self._known(document)):  # What has ended with its conversation is told to nobody.
-            self.holder = holder if conversation.held_by(holder) else ""  # It was queued by us, and only the acknowledgement was lost.
+        if document and conversation.has(document) and (known := self._known(document)):
+            # Where we have begun, it was queued by us, and only the acknowledgement was lost.
+            self.holder = holder if conversation.held_by(holder) else ""
+            self.unattended = self.turn is not None and conversation.free(found.read_at)
             return known, ()
         if self.turn is None:
             self.backlog.ledger.require(self.question.spender, found)
@@ -126,9 +127,7 @@ class Attempt:
 
         None where it has to be asked again: it failed for a reason that may have passed.
         """
-        kept = Turn.read(document.body)
-        if kept is None:
-            raise StoreUnavailable("A newer revision wrote this turn, and will read it; try again in a moment.")
+        kept = Turn.required(document.body)
         if kept.query != self.question.query:
             raise KeyReused("This Idempotency-Key belongs to another question of the session; send a new key with a new question.")
         if kept.status == "done":

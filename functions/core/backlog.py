@@ -18,7 +18,7 @@ from functions.core.asking import Tally
 from functions.core.conversation import Conversation, Limits
 from functions.core.deadline import Deadline
 from functions.core.documents import Key
-from functions.core.errors import Abandoned, CantileverError
+from functions.core.errors import Abandoned, CantileverError, Overloaded
 from functions.core.leases import RENEWAL_SECONDS, STORE_SECONDS, Clock, Leases
 from functions.core.records import Records
 from functions.core.spend import Ledger
@@ -49,6 +49,8 @@ class _Held:
     holder: str
     turn: Turn
     work: asyncio.Task[Ended]
+    tally: Tally
+    """What the work has cost so far."""
 
 
 @dataclass
@@ -97,9 +99,9 @@ class Backlog:
         work.add_done_callback(lambda done: done.cancelled() or done.exception())  # Nobody may want it any more.
         return work
 
-    def keep_on(self, key: Key, holder: str, turn: Turn, work: asyncio.Task[Ended], clock: Clock) -> asyncio.Task[None]:
+    def keep_on(self, key: Key, holder: str, turn: Turn, work: asyncio.Task[Ended], tally: Tally, clock: Clock) -> asyncio.Task[None]:
         """Go on with a turn of this process that was written as pending, behind the request that it came with."""
-        return self._drive(key, self._finish(_Held(key, holder, turn, work), clock, all_of_them=True))
+        return self._drive(key, self._finish(_Held(key, holder, turn, work, tally), clock, all_of_them=True))
 
     async def hand_over(self, key: Key, deadline: Deadline) -> None:
         """Have somebody work on a conversation. Where that fails, the sweep will."""
@@ -115,8 +117,11 @@ class Backlog:
         the others there, so that a worker's request ends.
 
         Raises:
+            Overloaded: this process is told to stop, and begins nothing.
             CantileverError: it could not be done; the turn waits on.
         """
+        if self.stopping:
+            raise Overloaded("This instance is about to end; another will do it.")
         task = self._take_over(key, clock)
         await asyncio.wait({task})
         task.result()
@@ -183,21 +188,23 @@ class Backlog:
 
     async def _answered(self, held: _Held, clock: Clock) -> Ended | None:
         """What came of the held turn; None where the lease was lost on the way, or given back because we are told to stop."""
-        while True:
-            either: set[asyncio.Future[Any]] = {held.work, self._stop}
-            await asyncio.wait(either, timeout=RENEWAL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if held.work.done():
-                return held.work.result()
-            if self.stopping:
-                if await self._leases.give_back(held.key, held.holder, clock):
-                    await self.hand_over(held.key, Deadline.after(STORE_SECONDS, clock))
-                return None
-            if not await self._leases.renew(held.key, held.holder, clock):
-                return None
+        try:
+            while True:
+                either: set[asyncio.Future[Any]] = {held.work, self._stop}
+                await asyncio.wait(either, timeout=RENEWAL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                if held.work.done():
+                    return held.work.result()
+                if self.stopping:
+                    if await self._leases.give_back(held.key, held.holder, clock):
+                        await self.hand_over(held.key, Deadline.after(STORE_SECONDS, clock))
+                    return None
+                if not await self._leases.renew(held.key, held.holder, clock):
+                    return None
+        finally:
+            self.ledger.add(held.turn, held.tally.usage)
 
     async def _end(self, held: _Held, ended: Ended, clock: Clock, *, all_of_them: bool) -> bool:
         """Write what came of the held turn; whether we go on with the next, under the same lease."""
-        self.ledger.add(ended.turn.spender, ended.turn)
         following = await self._leases.end(held.key, held.holder, ended.turn, clock, next_too=all_of_them, stopping=lambda: self.stopping)
         self._tell(held.key)
         self.report("pending turn ended", {"status": ended.turn.status, "milliseconds": ended.turn.milliseconds, **ended.turn.spent})
@@ -215,8 +222,8 @@ class Backlog:
         if first.conversation.head.queue[0].begun > MAX_BEGUN:
             gone = Abandoned(f"This question could not be answered in {MAX_BEGUN} attempts; ask it in other words.")
             ended = failed(first.turn, gone, tally, Deadline.after(0, clock))
-            return _Held(key, holder, first.turn, asyncio.create_task(_settled(ended)))
-        return _Held(key, holder, first.turn, self.began(first.turn, first.conversation, first.now, tally, clock))
+            return _Held(key, holder, first.turn, asyncio.create_task(_settled(ended)), tally)
+        return _Held(key, holder, first.turn, self.began(first.turn, first.conversation, first.now, tally, clock), tally)
 
 
 async def _settled(ended: Ended) -> Ended:

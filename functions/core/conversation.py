@@ -55,6 +55,10 @@ class Conversation:
         """Whether this holder works on the first turn of the queue."""
         return bool(self.head.queue) and self.head.lease is not None and self.head.lease.holder == holder
 
+    def has(self, turn: Document) -> bool:
+        """Whether a turn's document is this conversation's, and not of one that ended under its name."""
+        return turn.place is not None and turn.place.parent == self.head.thread
+
     def twin(self, fingerprint: str | None) -> str | None:
         """The turn that waits with the same question, where neither has a key."""
         return next((waiting.turn_id for waiting in self.head.queue if waiting.asked and waiting.asked == fingerprint), None)
@@ -86,6 +90,11 @@ class Conversation:
     def given_back(self) -> Sequence[Write]:
         """What leaves the first turn to others. It is as if nobody had begun: only those who died count."""
         return [self._put(_first(self.head, None, begun=-1))]
+
+    def left_out(self, lease: Lease) -> Sequence[Write]:
+        """What takes the first turn out of the queue, of which nothing is stored any more; the lease is then on the next."""
+        head = self.head.model_copy(update={"queue": self.head.queue[1:], "lease": None})
+        return [self._put(_first(head, lease, begun=1) if head.queue else head)]
 
     def ended(self, turn: Turn, lease: Lease | None, limits: Limits) -> Sequence[Write]:
         """What ends the first turn of the queue, and gives the lease on the next to somebody in the same breath."""
@@ -126,16 +135,21 @@ class Conversation:
 
 
 def opened(key: Key, document: Document | None, now: datetime) -> Conversation | None:
-    """The conversation that lies in its head document, or None where it expired or never was. `now` is the store's clock."""
+    """The conversation that lies in its head document, or None where it expired or never was. `now` is the store's clock.
+
+    Raises:
+        StoreUnavailable: a newer revision wrote it, and will read it.
+    """
     if document is None:
         return None
-    head = Head.model_validate_json(document.body)
+    head = Head.required(document.body)
     return Conversation(key, head, document.version, stored=True) if now < head.expires_at else None
 
 
 def begun(key: Key, document: Document | None, now: datetime, thread: str) -> Conversation:
-    """A conversation without turns; it replaces what is left of an expired one."""
-    head = Head(thread=thread, turns=0, buffer=(), expires_at=now)
+    """A conversation without turns; it replaces what is left of an expired one, and remembers which turns that left behind."""
+    earlier = Head.required(document.body).threads if document else ()
+    head = Head(thread=thread, turns=0, buffer=(), expires_at=now, earlier=earlier)
     return Conversation(key, head, document.version if document else None, stored=False)
 
 

@@ -93,12 +93,12 @@ class Leases:
         return True
 
     async def give_back(self, key: Key, holder: str, clock: Clock) -> bool:
-        """Leave the turn to others; whether it was ours. Where the store does not hear it, the lease lapses."""
+        """Leave the turn to others; whether it waits for them now. Where the store does not hear it, the lease lapses."""
 
         async def decide(found: Snapshot) -> tuple[bool, Sequence[Write]]:
             conversation = _opened(key, found)
             if conversation is None or not conversation.held_by(holder):
-                return False, ()
+                return _free(conversation, found), ()  # As in `end`.
             return True, conversation.given_back()
 
         with suppress(StoreUnavailable):
@@ -117,7 +117,7 @@ class Leases:
         async def decide(found: Snapshot) -> tuple[Following, Sequence[Write]]:
             conversation = _opened(key, found)
             if conversation is None or not conversation.held_by(holder):
-                return Following(ours=False), ()
+                return Following(ours=False, left=_free(conversation, found)), ()  # Perhaps only the acknowledgement was lost.
             if conversation.head.queue[0].turn_id != turn.turn_id:
                 return Following(ours=True), ()  # It was written, only the acknowledgement was lost.
             more = len(conversation.head.queue) > 1
@@ -135,18 +135,44 @@ class Leases:
             await asyncio.sleep(1)
 
     async def first(self, key: Key, holder: str, clock: Clock) -> First | None:
-        """The turn that the lease is on; None where it is not ours, or the turn is not to be read: it is being removed."""
+        """The turn that the lease is on; None where it is not ours, or not ours any more: a newer revision wrote the turn, and will read it.
+
+        A turn of which nothing is stored any more is left out, or nobody would come to those behind it: its conversation's removal began
+        and did not come to its end.
+        """
         deadline, documents = Deadline.after(STORE_SECONDS, clock), self.records.documents
-        conversation = _opened(key, await documents.get([key], deadline))
-        if conversation is None or not conversation.held_by(holder):
+        while True:
+            conversation = _opened(key, await documents.get([key], deadline))
+            if conversation is None or not conversation.held_by(holder):
+                return None
+            turn_id = conversation.head.queue[0].turn_id
+            name = turn_key(key, turn_id)
+            found = await documents.get([name], deadline)
+            if name not in found.documents:
+                await self._leave_out(key, holder, turn_id, clock)
+                continue
+            if turn := Turn.read(found.documents[name].body):
+                return First(turn, conversation, found.read_at)
+            await self.give_back(key, holder, clock)
             return None
-        name = turn_key(key, conversation.head.queue[0].turn_id)
-        found = await documents.get([name], deadline)
-        turn = Turn.read(found.documents[name].body) if name in found.documents else None
-        return First(turn, conversation, found.read_at) if turn else None
+
+    async def _leave_out(self, key: Key, holder: str, turn_id: str, clock: Clock) -> None:
+        """Take the first turn out of the queue, if it still is that one and the lease is ours."""
+
+        async def decide(found: Snapshot) -> tuple[None, Sequence[Write]]:
+            conversation = _opened(key, found)
+            if conversation is None or not conversation.held_by(holder) or conversation.head.queue[0].turn_id != turn_id:
+                return None, ()
+            return None, conversation.left_out(lease(holder, found.read_at))
+
+        await self._change(key, decide, clock)
 
     async def _change(self, key: Key, decide: Callable[[Snapshot], Awaitable[tuple[T, Sequence[Write]]]], clock: Clock) -> T:
         return await self.records.change([key], decide, Deadline.after(STORE_SECONDS, clock))
+
+
+def _free(conversation: Conversation | None, found: Snapshot) -> bool:
+    return conversation is not None and conversation.free(found.read_at)
 
 
 def _opened(key: Key, found: Snapshot) -> Conversation | None:

@@ -34,7 +34,7 @@ class Question:
     @property
     def identity(self) -> str | None:
         """What the same request has too, while it runs; None where it cannot be the same."""
-        return digest(self.key, self.query) if self.key is not None else self.fingerprint
+        return digest("key", self.key, self.query) if self.key is not None else self.fingerprint
 
     @property
     def turn_id(self) -> str | None:

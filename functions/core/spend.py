@@ -13,6 +13,7 @@ from datetime import date, datetime, time, timedelta
 from functions.core.deadline import Deadline
 from functions.core.documents import ABSENT, Document, Key, Put, Snapshot, Write
 from functions.core.errors import CantileverError, DeploymentSpent, OwnerSpent
+from functions.core.model import Usage
 from functions.core.records import Records
 from functions.core.stored import Turn, digest
 
@@ -57,28 +58,36 @@ class Ledger:
             if cap is not None and self._spent(key, found) >= cap:
                 raise error(f"{who} used up the day's {cap:,} tokens; ask again after midnight UTC.", retry_after=midnight - found.read_at)
 
-    def add(self, owner: str, turn: Turn) -> None:
-        """Count what a turn has cost."""
-        tokens, day = turn.usage.input_tokens + turn.usage.output_tokens, turn.asked_at.date()
-        self._unsettled.update({(key, day): tokens for key in self.keys(owner)})
+    def add(self, turn: Turn, usage: Usage) -> None:
+        """Count what asking for a turn has cost, once it is over here: also in vain, and where another process goes on."""
+        tokens, day = usage.input_tokens + usage.output_tokens, turn.asked_at.date()
+        if tokens:
+            self._unsettled.update({(key, day): tokens for key in self.keys(turn.spender)})
 
     async def settle(self, deadline: Deadline, *, now: bool = False) -> None:
-        """Add to the store what was counted here, where that is due. What the store does not take now, it is offered again."""
+        """Add to the store what was counted here, where that is due; or all of it now. What the store does not take, it is offered again."""
         if not self._unsettled or self._settling or (not now and deadline.clock() < self._settled_at + SETTLED_EVERY):
             return
         self._settling, self._settled_at = True, deadline.clock()
-        due = Counter(dict(self._unsettled.most_common(MAX_AT_ONCE)))
-
-        async def decide(found: Snapshot) -> tuple[bool, Sequence[Write]]:
-            return True, [_added(key, day, tokens, found) for (key, day), tokens in due.items()]
-
         try:
-            await self.records.change([key for key, _ in due], decide, deadline)
-            self._unsettled -= due  # Only now: in between it counts twice rather than not at all.
+            await self._settle_most(deadline)
+            while now and self._unsettled:
+                await self._settle_most(deadline)
         except CantileverError:
             pass  # It is offered again.
         finally:
             self._settling = False
+
+    async def _settle_most(self, deadline: Deadline) -> None:
+        """Settle for those who spent most, as many as one commit takes."""
+        due = Counter(dict(self._unsettled.most_common(MAX_AT_ONCE)))
+
+        async def decide(found: Snapshot) -> tuple[bool, Sequence[Write]]:
+            today = found.read_at.date()  # What is left of a day that is over limits nobody, and must not replace today's sum.
+            return True, [_added(key, day, tokens, found) for (key, day), tokens in due.items() if day == today]
+
+        await self.records.change([key for key, _ in due], decide, deadline)
+        self._unsettled -= due  # Only now: in between it counts twice rather than not at all.
 
     def _spent(self, key: Key, found: Snapshot) -> int:
         day = found.read_at.date()

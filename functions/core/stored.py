@@ -6,11 +6,12 @@ During a deploy old and new revisions run side by side: each model is read toler
 import hashlib
 from base64 import urlsafe_b64encode
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from functions.core.documents import Key
+from functions.core.errors import StoreUnavailable
 
 CONVERSATIONS = "conversations"
 TURNS = "turns"
@@ -38,6 +39,28 @@ class Stored(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     schema_number: int = SCHEMA
+
+    @classmethod
+    def read(cls, body: str) -> Self | None:
+        """What is in a document; None where a newer revision wrote what this one cannot read."""
+        try:
+            return cls.model_validate_json(body)
+        except ValidationError:
+            if Stored.model_validate_json(body).schema_number > SCHEMA:
+                return None
+            raise
+
+    @classmethod
+    def required(cls, body: str) -> Self:
+        """What is in a document, for whom nothing else will do.
+
+        Raises:
+            StoreUnavailable: a newer revision wrote it, and will read it.
+        """
+        found = cls.read(body)
+        if found is None:
+            raise StoreUnavailable("A newer revision wrote what is asked for, and will read it; try again in a moment.")
+        return found
 
 
 class Said(BaseModel):
@@ -93,6 +116,13 @@ class Head(Stored):
     """The turns that wait, in the order in which they will be answered."""
     lease: Lease | None = None
     """Who works on the first of them; None: nobody does."""
+    earlier: tuple[str, ...] = ()
+    """The threads of conversations that ended under this name and were not removed before it began anew: their turns go when these go."""
+
+    @property
+    def threads(self) -> tuple[str, ...]:
+        """All that is filed under this head."""
+        return (*self.earlier, self.thread)
 
 
 class Failure(BaseModel):
@@ -151,16 +181,6 @@ class Turn(TranscriptTurn, Stored):
     def spent(self) -> dict[str, int]:
         """What it cost, for a log line."""
         return {"operations": len(self.operations), **self.usage.model_dump()}
-
-    @classmethod
-    def read(cls, body: str) -> "Turn | None":
-        """The turn in a document; None where a newer revision wrote what this one cannot read."""
-        try:
-            return cls.model_validate_json(body)
-        except ValidationError:
-            if Stored.model_validate_json(body).schema_number > SCHEMA:
-                return None
-            raise
 
 
 def conversation_key(owner: str, session_id: str) -> Key:

@@ -7,7 +7,7 @@ from functions.core.conversation import WAITING, opened, position_at
 from functions.core.deadline import Deadline
 from functions.core.documents import Key
 from functions.core.records import Records
-from functions.core.stored import CONVERSATIONS, HEAD_GRACE
+from functions.core.stored import CONVERSATIONS, HEAD_GRACE, Head
 from functions.core.transcript import remove_ended
 
 AT_ONCE = 100  # conversations in one page
@@ -19,7 +19,7 @@ CLOCK = Key(CONVERSATIONS, "clock")
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Done once a minute, by whoever comes to it: doing it twice harms nothing."""
+    """Done once a minute, by whoever comes to it: doing it twice harms nothing. What a newer revision wrote is left to it."""
 
     records: Records
     backlog: Backlog
@@ -37,7 +37,7 @@ class Sweep:
                 if document.place is None or document.place.position > due:
                     return announced
                 after = document.place.position
-                conversation = opened(document.key, document, now)
+                conversation = opened(document.key, document, now) if Head.read(document.body) else None
                 if conversation and conversation.free(now):
                     await self.backlog.hand_over(document.key, deadline)
                     announced += 1
@@ -50,7 +50,7 @@ class Sweep:
         while removed < MOST_ENDED:
             page = await documents.expired(CONVERSATIONS, now + HEAD_GRACE, limit=AT_ONCE, deadline=deadline)
             # An older revision wrote heads without the grace: they are found early.
-            ended = [document for document in page if opened(document.key, document, now) is None]
+            ended = [document for document in page if Head.read(document.body) and opened(document.key, document, now) is None]
             for document in ended:
                 await remove_ended(documents, document, deadline)
             removed += len(ended)

@@ -48,25 +48,25 @@ async def remove(documents: Documents, owner: str, session_id: str, deadline: De
         document = (await documents.get([key], deadline)).documents.get(key)
         if document is None:
             raise NotFound("There is no such session.")
-        thread = Head.model_validate_json(document.body).thread
-        await _empty(documents, thread, deadline)
+        await _empty(documents, document, deadline)
         try:
             await documents.commit([Delete(key, document.version)], deadline)
         except Conflict:
             continue  # A turn was written meanwhile; it belongs to what is to be removed.
         # A failed turn may have come between; now that there is no head, no other can.
-        await _empty(documents, thread, deadline)
+        await _empty(documents, document, deadline)
         return
 
 
 async def remove_ended(documents: Documents, head: Document, deadline: Deadline) -> None:
     """Delete a conversation that has ended, with all its turns; one that began again meanwhile is left."""
-    await _empty(documents, Head.model_validate_json(head.body).thread, deadline)
+    await _empty(documents, head, deadline)
     with suppress(Conflict):
         await documents.commit([Delete(head.key, head.version)], deadline)
 
 
-async def _empty(documents: Documents, thread: str, deadline: Deadline) -> None:
-    """Delete all turns of a thread."""
-    while turns := await documents.list(TURNS, thread, limit=DELETED_AT_ONCE, deadline=deadline):
-        await documents.commit([Delete(turn.key, ANY) for turn in turns], deadline)
+async def _empty(documents: Documents, head: Document, deadline: Deadline) -> None:
+    """Delete all turns that are filed under a head."""
+    for thread in Head.required(head.body).threads:
+        while turns := await documents.list(TURNS, thread, limit=DELETED_AT_ONCE, deadline=deadline):
+            await documents.commit([Delete(turn.key, ANY) for turn in turns], deadline)

@@ -75,9 +75,9 @@ class Turns:
             found = await self.backlog.records.documents.get([key, turn_key(key, turn_id)], deadline)
             conversation = opened(key, found.documents.get(key), found.read_at)
             document = found.documents.get(turn_key(key, turn_id))
-            turn = Turn.read(document.body) if document else None
-            if conversation is None or turn is None:
+            if conversation is None or document is None or not conversation.has(document):
                 raise NotFound("There is no such turn, or its session has ended.")
+            turn = Turn.required(document.body)
             if turn.status != "pending":
                 return _told(turn)
             if conversation.free(found.read_at) and not announced:

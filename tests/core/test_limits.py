@@ -10,15 +10,15 @@ import pytest
 from functions.adapters.sqlite import SqliteDocuments
 from functions.core.admission import Admission
 from functions.core.documents import Document, Documents, Key, Snapshot, Version
-from functions.core.errors import DeploymentSpent, Overloaded, OwnerSpent, TooManyTurns
-from functions.core.model import Reply, Usage
+from functions.core.errors import DeploymentSpent, Overloaded, OwnerSpent, StoreUnavailable, TooManyTurns
+from functions.core.model import Call, Reply, Usage
 from functions.core.question import Done, Pending, Question
 from functions.core.records import Records
-from functions.core.spend import DEPLOYMENT, SPEND, Ledger
+from functions.core.spend import DEPLOYMENT, MAX_AT_ONCE, SPEND, Ledger
 from functions.core.stored import Tokens, Turn, digest
 from tests import conversations
 from tests.deadlines import soon
-from tests.fakes import Meddling, ScriptedModel
+from tests.fakes import Meddling, Published, ScriptedModel
 
 NOW = datetime(2026, 11, 25, 18, tzinfo=UTC)
 SAID = Reply("ok", "stop", usage=Usage(60, 40))
@@ -93,9 +93,9 @@ def ledger(documents: Documents, per_owner: int | None = None, together: int | N
     return Ledger(Records(documents, below=lambda most: most), per_owner, together)
 
 
-def spent(tokens: int, at: datetime = NOW) -> Turn:
-    usage = Tokens(input_tokens=tokens)
-    return Turn(turn_id="t", status="done", query="q", usage=usage, asked_at=at, milliseconds=1)
+def spent(owner: str, tokens: int, at: datetime = NOW) -> tuple[Turn, Usage]:
+    turn = Turn(turn_id="t", status="pending", query="q", usage=Tokens(), asked_at=at, milliseconds=0, spender=owner)
+    return turn, Usage(input_tokens=tokens)
 
 
 def stored(key: Key, tokens: int, day: str = "2026-11-25") -> Snapshot:
@@ -125,8 +125,8 @@ async def test_below_it_and_on_another_day_it_passes(documents: Documents) -> No
 async def test_what_this_process_has_not_told_the_store_counts_too(documents: Documents) -> None:
     found = ledger(documents, per_owner=100)
 
-    found.add("ada", spent(60))
-    found.add("ada", spent(40))
+    found.add(*spent("ada", 60))
+    found.add(*spent("ada", 40))
 
     with pytest.raises(OwnerSpent):
         found.require("ada", Snapshot(NOW, {}))
@@ -137,7 +137,7 @@ async def test_many_processes_add_up(documents: Documents) -> None:
     now = datetime.now(UTC)
     ledgers = [ledger(documents, per_owner=1000, together=1000) for _ in range(8)]
     for one in ledgers:
-        one.add("ada", spent(10, now))
+        one.add(*spent("ada", 10, now))
 
     await asyncio.gather(*(one.settle(soon(), now=True) for one in ledgers))
 
@@ -146,11 +146,50 @@ async def test_many_processes_add_up(documents: Documents) -> None:
     assert [f'"tokens": {80}' in found.documents[key].body for key in keys] == [True, True]
 
 
+async def test_what_two_days_cost_is_settled_at_once_and_the_new_day_counts(documents: Documents) -> None:
+    now = datetime.now(UTC)
+    meddling = Meddling(documents)
+    found = ledger(meddling, together=1000)
+    found.add(*spent("ada", 900, now - timedelta(days=1)))
+    found.add(*spent("ada", 10, now))
+
+    await found.settle(soon(), now=True)
+
+    kept = (await documents.get([DEPLOYMENT], soon())).documents[DEPLOYMENT]
+    assert kept.body == f'{{"day": "{now.date()}", "tokens": 10}}'
+    assert len(meddling.commits) == 1
+
+
+async def test_what_yesterday_cost_does_not_replace_todays_sum(documents: Documents) -> None:
+    now = datetime.now(UTC)
+    today, late = ledger(documents, together=1000), ledger(documents, together=1000)
+    today.add(*spent("ada", 1000, now))
+    await today.settle(soon(), now=True)
+    late.add(*spent("bob", 5, now - timedelta(days=1)))
+
+    await late.settle(soon(), now=True)
+
+    with pytest.raises(DeploymentSpent):
+        today.require("ada", await documents.get([DEPLOYMENT], soon()))
+
+
+async def test_a_process_that_stops_settles_for_all_owners(documents: Documents) -> None:
+    found, now = ledger(documents, per_owner=1000), datetime.now(UTC)
+    owners = [f"owner-{number}" for number in range(2 * MAX_AT_ONCE + 1)]
+    for owner in owners:
+        found.add(*spent(owner, 10, now))
+
+    await found.settle(soon(), now=True)
+
+    keys = [key for owner in owners[:100] for key in found.keys(owner)]
+    assert len((await documents.get(keys, soon())).documents) == len(keys)
+
+
 async def test_what_the_store_does_not_take_is_offered_again(documents: Documents) -> None:
     now = datetime.now(UTC)
     meddling = Meddling(documents, refuse_writes=True)
     found = ledger(meddling, together=1000)
-    found.add("ada", spent(10, now))
+    found.add(*spent("ada", 10, now))
 
     await found.settle(soon(1), now=True)
     meddling.refuse_writes = False
@@ -177,6 +216,37 @@ async def test_a_failed_turn_and_one_that_goes_on_count_as_well(documents: Docum
     pending = await running.run(asked("one"), soon(0.6))
     assert isinstance(pending, Pending)
     await running.poll("", "one", pending.turn_id, soon())
+
+    with pytest.raises(DeploymentSpent):
+        await running.run(asked("two"), soon())
+
+
+async def test_what_was_asked_in_vain_counts_where_another_goes_on(documents: Documents) -> None:
+    called = Reply("", "calls", (Call("c1", "launch_rocket", "{}"),), Usage(60, 40))
+    running = conversations.turns(documents, ScriptedModel(called, 30.0), tokens=100, topic=Published(), background=False)
+    assert isinstance(await running.run(asked("one"), soon(0.6)), Pending)
+
+    with pytest.raises(DeploymentSpent):
+        await running.run(asked("two"), soon())
+
+
+async def test_what_was_asked_in_vain_counts_where_the_process_stops(documents: Documents) -> None:
+    called = Reply("", "calls", (Call("c1", "launch_rocket", "{}"),), Usage(60, 40))
+    stopped = conversations.turns(documents, ScriptedModel(called, 30.0), tokens=100, topic=Published())
+    assert isinstance(await stopped.run(asked("one"), soon(0.6)), Pending)
+
+    await stopped.backlog.stop(1)
+
+    other = conversations.turns(documents, ScriptedModel(), tokens=100)
+    with pytest.raises(DeploymentSpent):
+        await other.run(asked("two"), soon())
+
+
+async def test_an_answer_that_the_store_does_not_take_counts(documents: Documents) -> None:
+    meddling = Meddling(documents, refuse_writes=True)
+    running = conversations.turns(meddling, ScriptedModel(SAID), tokens=100)
+    with pytest.raises(StoreUnavailable):
+        await running.run(asked("one"), soon(1))
 
     with pytest.raises(DeploymentSpent):
         await running.run(asked("two"), soon())

@@ -10,11 +10,11 @@ import pytest
 from functions.adapters.sqlite import SqliteDocuments
 from functions.core.backlog import MAX_BEGUN, Backlog
 from functions.core.conversation import opened
-from functions.core.documents import Documents, Put
-from functions.core.errors import Abandoned, KeyReused, NotFound, SessionBusy, StoreUnavailable, Upstream
+from functions.core.documents import Delete, Documents, Put
+from functions.core.errors import Abandoned, KeyReused, NotFound, Overloaded, SessionBusy, StoreUnavailable, Upstream
 from functions.core.model import Reply, Usage, User
 from functions.core.question import Done, Outcome, Pending, Question
-from functions.core.stored import Head, conversation_key, turn_key
+from functions.core.stored import SCHEMA, Head, conversation_key, turn_key
 from functions.core.sweep import Sweep
 from functions.core.transcript import page, remove
 from functions.core.turn import Turns
@@ -215,6 +215,16 @@ async def test_two_processes_with_one_key_keep_one_turn(documents: Documents) ->
     assert await transcript(documents) == [("done", "pay", "theirs")]
 
 
+async def test_a_key_is_never_taken_for_a_question_without_one(documents: Documents) -> None:
+    running, _ = turns(documents, 0.3, said("without"), said("with"), said("again"))
+
+    without, under = await asyncio.gather(running.run(asked("yes"), soon()), running.run(asked("yes", "query"), soon()))
+    again = await running.run(asked("yes", "query"), soon())
+
+    assert without != under
+    assert under == again
+
+
 async def test_a_failure_that_may_pass_is_asked_again_under_its_key_and_another_is_not(documents: Documents) -> None:
     running, model = turns(documents, Upstream("The model's server is busy."), said("now"), Reply("", "content_filter"))
 
@@ -331,6 +341,16 @@ async def test_a_turn_that_is_given_back_again_and_again_is_not_given_up(documen
     assert isinstance(await answered(last, outcome.turn_id), Done)
 
 
+async def test_a_message_that_comes_to_a_process_that_stops_is_not_done_with(documents: Documents) -> None:
+    running, _ = turns(documents, 30.0, topic=Published(), background=False)
+    assert isinstance(await running.run(asked("slow"), soon(BUDGET)), Pending)
+    stopped, _ = turns(documents, topic=Published())
+    await stopped.backlog.stop(1)
+
+    with pytest.raises(Overloaded):
+        await stopped.backlog.take_over(KEY, asyncio.get_running_loop().time)
+
+
 async def test_who_waits_for_an_answer_is_not_kept_when_the_process_stops(documents: Documents) -> None:
     running, _ = turns(documents, 30.0)
     outcome = await running.run(asked("slow"), soon(BUDGET))
@@ -382,6 +402,30 @@ async def test_where_publishing_fails_the_turn_is_pending_all_the_same_and_the_s
 
     assert isinstance(outcome, Pending)
     assert swept == {"announced": 1, "removed": 0}
+    assert len(topic.texts) == 1
+
+
+@pytest.mark.parametrize("background", [True, False])
+async def test_a_turn_is_announced_also_where_acknowledgements_are_lost(documents: Documents, *, background: bool) -> None:
+    meddling, topic = Meddling(documents, lose_acknowledgements=100), Published()
+    running, _ = turns(meddling, 30.0, topic=topic, background=background)
+    assert isinstance(await running.run(asked("slow"), soon(BUDGET)), Pending)
+
+    await running.backlog.stop(2)
+
+    assert len(topic.texts) == 1
+
+
+async def test_a_worker_announces_what_is_left_also_where_acknowledgements_are_lost(documents: Documents) -> None:
+    running, _ = turns(documents, 30.0, topic=Published(), background=False)
+    for query in ("one", "two"):
+        assert isinstance(await running.run(asked(query), soon(BUDGET)), Pending)
+    topic = Published()
+    worker, _ = turns(Meddling(documents, lose_acknowledgements=100), said("first"), topic=topic)
+
+    await worker.backlog.take_over(KEY, asyncio.get_running_loop().time)
+
+    assert [status for status, _, _ in await transcript(documents)] == ["done", "pending"]
     assert len(topic.texts) == 1
 
 
@@ -466,6 +510,40 @@ async def test_a_removal_ends_what_is_pending(documents: Documents) -> None:
     with pytest.raises(NotFound):
         await answered(running, outcome.turn_id)
     assert dict((await documents.get([KEY, turn_key(KEY, outcome.turn_id)], soon())).documents) == {}
+
+
+async def test_what_an_interrupted_removal_left_in_the_queue_holds_nobody_up(documents: Documents) -> None:
+    running, _ = turns(documents, 30.0, topic=Published(), background=False)
+    first = await running.run(asked("gone"), soon(BUDGET))
+    assert isinstance(first, Pending)
+    await documents.commit([Delete(turn_key(KEY, first.turn_id), "any")], soon())
+    second = await running.run(asked("left"), soon(BUDGET))
+    assert isinstance(second, Pending)
+    heir, _ = turns(documents, said("answered"))
+
+    done = await answered(heir, second.turn_id)
+
+    assert isinstance(done, Done)
+    assert done.turn.answer == "answered"
+    assert (await head(documents)).queue == ()
+
+
+async def test_a_turn_that_a_newer_revision_wrote_is_left_to_it(documents: Documents) -> None:
+    running, _ = turns(documents, 30.0, topic=Published(), background=False)
+    outcome = await running.run(asked("slow"), soon(BUDGET))
+    assert isinstance(outcome, Pending)
+    name = turn_key(KEY, outcome.turn_id)
+    place = (await documents.get([name], soon())).documents[name].place
+    await documents.commit([Put(name, f'{{"schema_number": {SCHEMA + 1}, "state": "pending"}}', "any", place)], soon())
+    older, model = turns(documents)
+
+    await older.backlog.take_over(KEY, asyncio.get_running_loop().time)
+
+    assert model.asked == []
+    assert (await head(documents)).lease is None
+    assert [waiting.begun for waiting in (await head(documents)).queue] == [0]
+    with pytest.raises(StoreUnavailable, match="A newer revision"):
+        await answered(older, outcome.turn_id)
 
 
 async def test_a_dead_store_is_told_and_not_waited_for(documents: Documents) -> None:

@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from functions.adapters.sqlite import SqliteDocuments
-from functions.core.conversation import Limits
-from functions.core.documents import Documents
+from functions.core.conversation import WAITING, Limits, position_at
+from functions.core.documents import Documents, Place, Put
+from functions.core.errors import StoreUnavailable
 from functions.core.model import Reply
 from functions.core.question import Done, Pending, Question
-from functions.core.stored import conversation_key, turn_key
+from functions.core.stored import SCHEMA, conversation_key, turn_key
 from functions.core.sweep import AT_ONCE, Sweep
 from tests import conversations
 from tests.deadlines import soon
@@ -63,6 +64,26 @@ async def test_what_an_ended_conversation_left_behind_is_removed_and_a_living_on
     assert isinstance(done, Done)
     kept = [conversation_key("", "living"), turn_key(conversation_key("", "living"), done.turn.turn_id)]
     assert set((await documents.get(kept, soon())).documents) == set(kept)
+
+
+async def test_a_conversation_that_a_newer_revision_wrote_keeps_no_other_from_being_swept(documents: Documents) -> None:
+    topic = Published()
+    running = conversations.turns(documents, ScriptedModel(30.0), topic=topic, background=False)
+    assert isinstance(await running.run(Question("", "s", "slow", "any"), soon(1)), Pending)
+    brief = conversations.turns(documents, ScriptedModel(Reply("ok", "stop")), limits=BRIEF)
+    await brief.run(Question("", "ended", "question", "any"), soon())
+    newer, moment = f'{{"schema_number": {SCHEMA + 1}, "said": []}}', datetime(2026, 1, 1, tzinfo=UTC)
+    key = conversation_key("", "newer")
+    await documents.commit([Put(key, newer, "absent", Place(WAITING, f"{position_at(0)}.0"), moment)], soon())
+    topic.texts.clear()
+    await asyncio.sleep(0.1)
+
+    swept = await Sweep(running.backlog.records, running.backlog).run(soon())
+
+    assert swept == {"announced": 1, "removed": 1}
+    assert key in (await documents.get([key], soon())).documents
+    with pytest.raises(StoreUnavailable, match="A newer revision"):
+        await running.run(Question("", "newer", "question", "any"), soon())
 
 
 async def test_sweeping_twice_at_once_harms_nothing(documents: Documents) -> None:

@@ -40,6 +40,9 @@ BEIJING = {
 }
 
 
+BRIEF = Limits(messages=40, tokens=8000, lifetime=timedelta(milliseconds=50))
+
+
 @pytest.fixture
 async def documents(tmp_path: Path) -> AsyncIterator[Documents]:
     store = SqliteDocuments(tmp_path / "turns.db")
@@ -300,14 +303,17 @@ async def test_a_token_that_was_not_minted_opens_nothing(documents: Documents) -
 
 
 async def test_an_ended_conversation_begins_anew_and_its_old_turns_stay_hidden(documents: Documents) -> None:
-    brief, _ = turns(documents, said("old"), limits=Limits(messages=40, tokens=8000, lifetime=timedelta(milliseconds=50)), ids="brief")
+    brief, _ = turns(documents, said("old"), limits=BRIEF, ids="brief")
     running, model = turns(documents, said("new"))
-    await brief.run(question("before"), soon())
+    before = await brief.run(question("before"), soon())
+    assert isinstance(before, Done)
     await asyncio.sleep(0.1)
 
     with pytest.raises(NotFound):
         await transcript(documents)
     await running.run(question("after"), soon())
+    with pytest.raises(NotFound):
+        await running.poll("", "s", before.turn.turn_id, soon())
 
     assert shown(list(model.asked[0]))[1:] == [("User", "after")]
     assert await transcript(documents) == [("done", "after", "new")]
@@ -361,6 +367,31 @@ async def test_a_conversation_that_ended_can_still_be_removed(documents: Documen
     await remove(documents, "", "s", soon())
 
     assert await left(documents, [write.key for writes in meddling.commits for write in writes]) == {}
+
+
+async def test_removal_leaves_nothing_of_what_was_said_before_the_conversation_began_anew(documents: Documents) -> None:
+    meddling = Meddling(documents)
+    brief, _ = turns(meddling, said("old"), limits=BRIEF, ids="brief")
+    running, _ = turns(meddling, said("new"))
+    await brief.run(question("before"), soon())
+    await asyncio.sleep(0.1)
+    await running.run(question("after"), soon())
+
+    await remove(documents, "", "s", soon())
+
+    assert await left(documents, [write.key for writes in meddling.commits for write in writes]) == {}
+
+
+async def test_a_key_of_an_ended_conversation_names_a_new_turn(documents: Documents) -> None:
+    brief, _ = turns(documents, said("old"), limits=BRIEF, ids="brief")
+    running, _ = turns(documents, said("new"))
+    await brief.run(Question("", "s", "before", "any", "k"), soon())
+    await asyncio.sleep(0.1)
+
+    outcome = await running.run(Question("", "s", "after", "any", "k"), soon())
+
+    assert isinstance(outcome, Done)
+    assert await transcript(documents) == [("done", "after", "new")]
 
 
 async def test_a_failed_turn_leaves_no_word_behind_a_removal(documents: Documents) -> None:

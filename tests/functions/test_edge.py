@@ -195,6 +195,23 @@ def test_sql_is_only_text(world: World, text: str) -> None:
 # Faults of our own
 
 
+@pytest.mark.parametrize("key", ["", '""', "\u00e9", "x" * 256, f'"{"x" * 256}"', "a\tb"])
+def test_an_idempotency_key_that_cannot_be_told_from_others_is_refused(world: World, key: str) -> None:
+    refused = world.http.post("/chat", json={"query": "hello"}, headers={"Idempotency-Key": key.encode()})
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "invalid")
+
+
+def test_an_idempotency_key_is_the_same_with_quotes_and_without(world: World) -> None:
+    keys = ["x" * 255, f'"{"x" * 255}"', '"k"', "k", 'k"']
+    answers = [world.http.post("/chat", json={"query": "hello", "session_id": "keys"}, headers={"Idempotency-Key": key}) for key in keys]
+
+    turns = [answer.json()["turn_id"] for answer in answers]
+    assert turns[0] == turns[1]
+    assert turns[2] == turns[3]
+    assert len(set(turns)) == 3
+
+
 @pytest.fixture
 def breakable(tmp_path: Path) -> Iterator[World]:
     """A copy of the product with a capability that breaks, and a model that calls it in every turn."""
