@@ -75,6 +75,8 @@ class Google:
     emulator: Emulator
     client: Client
     clock: Clock
+    http: httpx.Client
+    """A client of it."""
     received: list[Received] = field(default_factory=list)
     """What it was asked so far, oldest first."""
 
@@ -120,31 +122,31 @@ class Google:
         Raises:
             Blocked: Google shows an error in place of its pages.
         """
-        with httpx.Client(trust_env=False, timeout=30) as browser:
-            answer = browser.get(url)
-            while True:
-                if answer.status_code >= 400:
-                    raise Blocked(answer)
-                if answer.is_redirect:
-                    place = urljoin(str(answer.url), answer.headers["location"])
-                    if not place.startswith(f"{self.url}/"):
-                        return place
-                    answer = browser.get(place)
-                    continue
-                page = Page(answer.text)
-                if page.action is None:
-                    link = next(link for link in page.links if dict(parse_qsl(urlsplit(link).query))["account"] == person.email)
-                    answer = browser.get(urljoin(self.url, link))
-                    continue
-                ticked = [("allowed", scope) for scope in page.boxes if scope not in without]
-                said = [*page.hidden, *ticked, ("answer", "deny" if deny else "allow")]
-                headers = {"content-type": "application/x-www-form-urlencoded"}
-                answer = browser.post(urljoin(self.url, page.action), content=urlencode(said), headers=headers)
+        answer = self.http.get(url)
+        while True:
+            if answer.status_code >= 400:
+                raise Blocked(answer)
+            if answer.is_redirect:
+                place = urljoin(str(answer.url), answer.headers["location"])
+                if not place.startswith(f"{self.url}/"):
+                    return place
+                answer = self.http.get(place)
+                continue
+            page = Page(answer.text)
+            if page.action is None:
+                answer = self.http.get(
+                    next(link for link in page.links if dict(parse_qsl(urlsplit(link).query))["account"] == person.email)
+                )
+                continue
+            ticked = [("allowed", scope) for scope in page.boxes if scope not in without]
+            said = [*page.hidden, *ticked, ("answer", "deny" if deny else "allow")]
+            headers = {"content-type": "application/x-www-form-urlencoded"}
+            answer = self.http.post(page.action, content=urlencode(said), headers=headers)
 
     def token_request(self, **form: str) -> httpx.Response:
-        """What the token endpoint answers to a form, to which the client's id and secret are added."""
+        """What the token endpoint answers to a form, to which the client's id and secret are added; what is empty is left out."""
         sent = {"client_id": self.client.id, "client_secret": self.client.secret} | form
-        return httpx.post(f"{self.url}/token", data=sent, trust_env=False, timeout=30)
+        return self.http.post("/token", data={name: value for name, value in sent.items() if value})
 
     def grant(self, scopes: Collection[str], person: Person = MEI, *, without: Collection[str] = (), **parameters: str) -> dict[str, Any]:
         """The tokens of a person who went through the whole sign-in."""
@@ -159,11 +161,11 @@ class Google:
     def get(self, path: str, token: str = "", **query: Any) -> httpx.Response:
         """What an API answers to the bearer of a token."""
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        return httpx.get(f"{self.url}{path}", params=query, headers=headers, trust_env=False, timeout=30)
+        return self.http.get(path, params=query, headers=headers)
 
     def post(self, path: str, token: str, body: Mapping[str, Any]) -> httpx.Response:
         """What an API answers to the bearer of a token who sends JSON."""
-        return httpx.post(f"{self.url}{path}", json=body, headers={"authorization": f"Bearer {token}"}, trust_env=False, timeout=30)
+        return self.http.post(path, json=body, headers={"authorization": f"Bearer {token}"})
 
 
 class Blocked(Exception):
@@ -187,5 +189,10 @@ def started(*redirect_uris: str, people: Collection[Person] = PEOPLE) -> Iterato
     """
     client, clock = Client(CLIENT_ID, CLIENT_SECRET, {REDIRECT_URI, *redirect_uris}), Clock()
     emulator = Emulator([client], people=people, clock=clock)
-    with start_blocking_portal("asyncio") as portal, recording(portal, emulator.application(), received := []) as url:
-        yield Google(url, emulator, client, clock, received)
+    with (
+        start_blocking_portal("asyncio") as portal,
+        recording(portal, emulator.application(), received := []) as url,
+        # Nothing is encrypted here, and reading the machine's certificates takes a tenth of a second.
+        httpx.Client(base_url=url, trust_env=False, verify=False, timeout=30) as http,
+    ):
+        yield Google(url, emulator, client, clock, http, received)
