@@ -57,6 +57,7 @@ class Api:
         path = importlib.resources.files("googleapiclient") / f"discovery_cache/documents/{name}.json"
         self.document: dict[str, Any] = json.loads(path.read_text("utf-8"))
         self.methods: dict[str, dict[str, Any]] = {method["id"]: method for method in _methods(self.document)}
+        self._definitions = {name: _converted(given) for name, given in self.document.get("schemas", {}).items()}
 
     def path(self, method_id: str) -> str:
         """A method's path below the host."""
@@ -76,8 +77,7 @@ class Api:
         self._validator(self.methods[method_id]["response"]["$ref"]).validate(reply)
 
     def _validator(self, schema: str) -> jsonschema.Draft202012Validator:
-        definitions = {name: _converted(given) for name, given in self.document["schemas"].items()}
-        whole = {"$ref": f"#/$defs/{schema}", "$defs": definitions}
+        whole = {"$ref": f"#/$defs/{schema}", "$defs": self._definitions}
         return jsonschema.Draft202012Validator(whole, format_checker=FORMATS)
 
     def problems(self, method_id: str, query: Mapping[str, str], body: bytes = b"") -> Iterator[str]:

@@ -64,7 +64,7 @@ def _profile(call: Call) -> dict[str, Any]:
     }
 
 
-def _mails(call: Call) -> list[Mail]:
+def _mails(call: Call) -> tuple[Mail, ...]:
     if call.path["userId"] not in ("me", call.person.email):
         raise refusals.forbidden(GMAIL, f"Delegation denied for {call.person.email}")
     return mails(call.person, call.now.date())

@@ -121,6 +121,7 @@ def attachment_id(mail: Mail, part: Part) -> str:
     return "ANGjdJ" + base64.urlsafe_b64encode(hashlib.sha512(f"{mail.key}/{part.id}".encode()).digest()).decode().rstrip("=")
 
 
+@lru_cache(maxsize=256)
 def text(part: Part) -> str:
     """All of a mail that a person reads, as one line: for the snippet and the search, and for nothing finer."""
     texts = [one for one in part.walk() if one.type == "text/plain" and not one.filename]

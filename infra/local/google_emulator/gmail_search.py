@@ -78,7 +78,7 @@ def _term(token: str, now: datetime) -> Test:
         tests = [_term(one, now) for one in token.strip("{}").split()]
         return lambda mail: any(test(mail) for test in tests)
     name, colon, rest = token.partition(":")
-    if colon and re.fullmatch(r"[a-z_]+", name, re.I) and not rest.startswith("//"):
+    if colon and re.fullmatch(r"[a-z]\w*", name, re.I | re.A) and not rest.startswith("//"):
         if name.lower() not in OPERATORS:
             raise ValueError(f"no operator is called {name!r}; there are {', '.join(OPERATORS)}")
         return OPERATORS[name.lower()](rest.strip('"()').casefold(), now)

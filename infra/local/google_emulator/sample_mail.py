@@ -6,6 +6,7 @@ from datetime import date, datetime, time, timedelta
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from functools import lru_cache
 
 from infra.local.google_emulator.people import JONAS, MEI, Person
 from infra.local.google_emulator.sample_mail_raw import RAW
@@ -38,10 +39,11 @@ LABELS = {"Label_1": "旅行 Travel", "Label_2": "Bills"}
 """The labels that Mei has made, by id."""
 
 
-def mails(person: Person, today: date) -> list[Mail]:
+@lru_cache(maxsize=16)
+def mails(person: Person, today: date) -> tuple[Mail, ...]:
     """A person's mails, the newest first; all of them are from before today."""
     found = _mei(today) if person.sub == MEI.sub else _jonas(today) if person.sub == JONAS.sub else []
-    return sorted(found, key=lambda mail: mail.received, reverse=True)
+    return tuple(sorted(found, key=lambda mail: mail.received, reverse=True))
 
 
 def _mei(today: date) -> list[Mail]:
