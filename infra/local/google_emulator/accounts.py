@@ -38,6 +38,8 @@ class Client:
     secret: str
     redirect_uris: set[str] = field(default_factory=set)
     """Compared character by character; looked at on every request, so that a test can add one."""
+    name: str = "Cantilever"
+    """What people see."""
 
 
 @dataclass(frozen=True)

@@ -23,17 +23,17 @@ button[value=allow] { background: #1a73e8; border-color: #1a73e8; color: #fff }
 """
 
 
-def account_chooser(client_id: str, accounts: Iterable[tuple[Person, str]]) -> str:
+def account_chooser(client: str, accounts: Iterable[tuple[Person, str]]) -> str:
     """The people, each with the link that chooses them."""
     entries = "".join(
         f'<li><a href="{escape(link)}"><span>{escape(person.name)}<small>{escape(person.email)}</small></span></a></li>'
         for person, link in accounts
     )
-    return _page("Choose an account", f"<p>to continue to <b>{escape(client_id)}</b></p><ul>{entries}</ul>")
+    return _page("Choose an account", f"<p>to continue to <b>{escape(client)}</b></p><ul>{entries}</ul>")
 
 
 def consent(
-    client_id: str, person: Person, asked: Iterable[str], granted: Collection[str], request: Iterable[tuple[str, str]], other: str
+    client: str, person: Person, asked: Iterable[str], granted: Collection[str], request: Iterable[tuple[str, str]], other: str
 ) -> str:
     """A tick box for each scope that can be granted singly and is not yet; `request` goes along with the answer, `other` leads back."""
     hidden = "".join(f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in request)
@@ -42,7 +42,7 @@ def consent(
         f'<form method="post" action="/signin/oauth/consent">{hidden}<ul>{"".join(_scope(scope, granted) for scope in asked)}</ul>'
         '<footer><button name="answer" value="deny">Cancel</button><button name="answer" value="allow">Continue</button></footer></form>'
     )
-    return _page(f"{client_id} wants access to your Google Account", body)
+    return _page(f"{client} wants access to your Google Account", body)
 
 
 def _scope(scope: str, granted: Collection[str]) -> str:

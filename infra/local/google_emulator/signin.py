@@ -81,7 +81,7 @@ class SignIn:
         if person and "select_account" not in asked.prompts:
             return web.Response(status=302, headers={"location": _consent_link(person, pairs)})
         accounts = [(one, _consent_link(one, pairs)) for one in self._accounts.people]
-        return _html(pages.account_chooser(asked.client.id, accounts))
+        return _html(pages.account_chooser(asked.client.name, accounts))
 
     async def consent(self, request: web.Request) -> web.Response:
         """Ask a person for what is not granted yet; for nothing, where all of it is and nobody insists."""
@@ -97,7 +97,7 @@ class SignIn:
         if granted.issuperset(asked.scopes) and "consent" not in asked.prompts:
             return self._granted(asked, person, ())
         other = "/o/oauth2/v2/auth?" + urlencode([(name, value) for name, value in pairs if name != "login_hint"])
-        return _html(pages.consent(asked.client.id, person, asked.scopes, granted, [("account", person.email), *pairs], other))
+        return _html(pages.consent(asked.client.name, person, asked.scopes, granted, [("account", person.email), *pairs], other))
 
     async def answer(self, request: web.Request) -> web.Response:
         """What the person said on the consent page."""
