@@ -29,6 +29,12 @@ REDIRECT_URI = "http://127.0.0.1:9/oauth/callback"
 
 EVENTS, FREE_BUSY = f"{AUTH}calendar.events.readonly", f"{AUTH}calendar.freebusy"
 DOCUMENTS, MAIL = f"{AUTH}documents.readonly", f"{AUTH}gmail.readonly"
+CALENDARS = f"{AUTH}calendar.calendarlist.readonly"
+EVERYTHING = (EVENTS, FREE_BUSY, CALENDARS, DOCUMENTS, MAIL)
+"""Enough to read from every API."""
+
+PRIMARY = "/calendar/v3/calendars/primary/events"
+MESSAGES = "/gmail/v1/users/me/messages"
 
 
 class Clock:
