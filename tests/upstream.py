@@ -6,12 +6,16 @@ import socket
 import ssl
 import struct
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
+from anyio.from_thread import BlockingPortal
+
+from infra.local import serving as emulators
 
 Step = Callable[[web.Request], Awaitable[web.StreamResponse]]
 """What the server does with one request."""
@@ -70,6 +74,20 @@ async def serving(*steps: Step, tls: ssl.SSLContext | None = None) -> AsyncItera
         yield server
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def recording(portal: BlockingPortal, application: web.Application, received: list[Received]) -> Iterator[str]:
+    """Serve an emulator on the portal's thread, where no test can block it, and note what it is asked; gives its origin."""
+
+    @web.middleware
+    async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
+        received.append(await Received.of(request))
+        return await handler(request)
+
+    application.middlewares.insert(0, record)
+    with portal.wrap_async_context_manager(emulators.serving(application)) as origin:
+        yield origin
 
 
 def answer(body: Any = None, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Step:

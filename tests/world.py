@@ -17,14 +17,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
-from aiohttp import web
-from aiohttp.typedefs import Handler
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import start_blocking_portal
 
 from infra.local import model_emulator, weather_emulator
-from infra.local.serving import serving
 from tests.emulators import free_port
-from tests.upstream import Received
+from tests.upstream import Received, recording
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMEWORK = Path(sys.executable).with_name("functions-framework")
@@ -154,8 +151,8 @@ def started(target: str = "plugin", *, source: Path = ROOT, **environment: str) 
     with (
         tempfile.TemporaryDirectory() as folder,
         start_blocking_portal("asyncio") as portal,
-        _emulated(portal, model_emulator.application(), asked := []) as model,
-        _emulated(portal, weather_emulator.application(), looked_up := []) as weather,
+        recording(portal, model_emulator.application(), asked := []) as model,
+        recording(portal, weather_emulator.application(), looked_up := []) as weather,
         # Only now, or an emulator may get this very port, and answer for the product.
         httpx.Client(base_url=f"http://127.0.0.1:{(port := free_port())}", trust_env=False, timeout=60) as http,
     ):
@@ -205,17 +202,3 @@ def on_firestore(address: str) -> dict[str, str]:
 def command(target: str, port: int, source: Path = ROOT) -> list[str]:
     """What starts a function as Google starts it."""
     return [str(FRAMEWORK), f"--target={target}", f"--source={source / 'main.py'}", "--host=127.0.0.1", f"--port={port}"]
-
-
-@contextlib.contextmanager
-def _emulated(portal: BlockingPortal, application: web.Application, received: list[Received]) -> Iterator[str]:
-    """Serve an emulator on the portal's thread, where no test can block it; gives its origin."""
-
-    @web.middleware
-    async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
-        received.append(await Received.of(request))
-        return await handler(request)
-
-    application.middlewares.append(record)
-    with portal.wrap_async_context_manager(serving(application)) as origin:
-        yield origin

@@ -11,14 +11,16 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from functions.capabilities import CATALOGUE
 from functions.capabilities.weather import FORECAST, GEOCODING
+from functions.core.capability import Api
 from functions.core.settings import InvalidSettings, Settings
 from infra.environment import FILE, Unreadable, environment
-from infra.local import google_emulators
+from infra.local import google_emulator, google_emulators
 from infra.local.children import Child, Died
 from infra.local.serving import LOOPBACK
 
@@ -34,6 +36,9 @@ PROJECT = "demo-cantilever"
 
 APIS = (GEOCODING, FORECAST)
 """What the weather emulator can be."""
+
+CALLBACK = "/oauth/callback"
+"""Where Google leads back to, below the product's address."""
 
 QUESTION = "北京明天天气怎么样"
 
@@ -88,9 +93,10 @@ class _World:
 
     async def _started(self, port: int) -> None:
         await self._firestore()  # First: it alone may be impossible here.
+        self.environ.setdefault("PUBLIC_BASE_URL", f"http://localhost:{port}")
         await self._weather()
         await self._model()
-        self.environ.setdefault("PUBLIC_BASE_URL", f"http://localhost:{port}")
+        await self._google()
         # Without this the framework builds a Flask application around ours and silences its logs (functions-framework-python issue 398).
         self.environ["FUNCTION_USE_ASGI"] = "true"
         program = [str(PYTHONS_BIN / "functions-framework"), "--target=plugin", f"--source={ROOT / 'main.py'}"]
@@ -113,6 +119,24 @@ class _World:
                 f"model at {origin}: OpenAI, understanding only the weather. Real: OPENAI_API_KEY=…, or OPENAI_BASE_URL=… of another provider"
             )
 
+    async def _google(self) -> None:
+        if "GOOGLE_CLIENT_ID" in self.environ:
+            return
+        back = self.environ["PUBLIC_BASE_URL"].rstrip("/") + CALLBACK
+        origin = await self._emulator("google_emulator", "--redirect-uri", back)
+        self.environ = {
+            "GOOGLE_CLIENT_ID": google_emulator.CLIENT_ID,
+            "GOOGLE_CLIENT_SECRET": google_emulator.CLIENT_SECRET,
+            "GOOGLE_ACCOUNTS_URL": origin,
+            "GOOGLE_OAUTH_URL": origin,
+            "GOOGLE_CERTS_URL": f"{origin}/oauth2/v3/certs",
+            # The emulator has every API of Google's at its own path.
+            **{api.url_setting: origin + urlsplit(api.base_url).path for api in CATALOGUE.apis if _is_googles(api)},
+        } | self.environ
+        self.stands_for.append(
+            f"Google at {origin}: sign-in, Calendar, Docs and Gmail of two invented people. Real: GOOGLE_CLIENT_ID=… GOOGLE_CLIENT_SECRET=…"
+        )
+
     async def _firestore(self) -> None:
         if self.store != "firestore" or self.environ.keys() & {"FIRESTORE_EMULATOR_HOST", "GOOGLE_CLOUD_PROJECT"}:
             return
@@ -127,8 +151,8 @@ class _World:
             f"Firestore at {LOOPBACK}:{port}: Google's own emulator. Real: GOOGLE_CLOUD_PROJECT=…; another one: FIRESTORE_EMULATOR_HOST=host:port"
         )
 
-    async def _emulator(self, module: str) -> str:
-        child = await self._start(f"the {module.replace('_', ' ')}", [sys.executable, "-m", f"infra.local.{module}"])
+    async def _emulator(self, module: str, *arguments: str) -> str:
+        child = await self._start(f"the {module.replace('_', ' ')}", [sys.executable, "-m", f"infra.local.{module}", *arguments])
 
         async def said() -> bool:
             return any(line.startswith("http://") for line in child.lines)
@@ -184,6 +208,10 @@ class _World:
             "",
         ]
         return "\n".join(lines)
+
+
+def _is_googles(api: Api) -> bool:
+    return (urlsplit(api.base_url).hostname or "").endswith(".googleapis.com")
 
 
 async def _first(stopped: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from infra.environment import Unreadable, environment
+from infra.local.google_emulator import CLIENT_ID
 from tests.mcp import ERAS, FORECAST, headers, message
 
 ROOT = Path(__file__).parents[2]
@@ -111,6 +112,8 @@ def test_it_tells_where_everything_is_and_what_is_emulated(running: World) -> No
     assert "OPEN_METEO_FORECAST_URL=https://api.open-meteo.com/v1" in running.told
     assert re.search(r"model at http://127\.0\.0\.1:\d+: OpenAI", running.told)
     assert "OPENAI_API_KEY=" in running.told
+    assert re.search(r"Google at http://127\.0\.0\.1:\d+: sign-in, Calendar, Docs and Gmail", running.told)
+    assert "GOOGLE_CLIENT_ID=" in running.told
     assert re.search(r"Conversations live in \S+/cantilever\.db", running.told)
 
 
@@ -136,6 +139,21 @@ def test_the_mcp_server_that_it_prints_lists_the_tools(running: World, era: str)
     assert [tool["name"] for tool in answer.json()["result"]["tools"]] == [FORECAST]
 
 
+def test_the_emulated_google_lets_a_person_sign_in_and_leads_back_to_the_product(running: World) -> None:
+    google, product = re.search(r"Google at (\S+):", running.told), re.search(r"answers on (\S+)", running.told)
+    assert google
+    assert product
+    back = f"{product[1]}/oauth/callback"
+    asked = {"client_id": CLIENT_ID, "redirect_uri": back, "response_type": "code", "scope": "openid", "login_hint": "mei.lin@example.com"}
+    challenge = {"code_challenge": "x" * 43, "code_challenge_method": "S256"}
+
+    chosen = httpx.get(f"{google[1]}/o/oauth2/v2/auth", params=asked | challenge, follow_redirects=True, trust_env=False)
+    elsewhere = httpx.get(f"{google[1]}/o/oauth2/v2/auth", params=asked | challenge | {"redirect_uri": f"{back}/"}, trust_env=False)
+
+    assert "wants access to your Google Account" in chosen.text
+    assert (elsewhere.status_code, "redirect_uri_mismatch" in elsewhere.text) == (400, True)
+
+
 def test_nothing_listens_beyond_this_machine(running: World) -> None:
     listening = {
         connection.laddr.ip
@@ -155,7 +173,7 @@ def test_when_it_is_stopped_nothing_is_left(tmp_path: Path, number: signal.Signa
         started.process.send_signal(number)
         code = started.process.wait(STOPPED_SECONDS)
 
-        assert len(processes) >= 5  # the runner, two emulators, the product's master and its worker
+        assert len(processes) >= 6  # the runner, three emulators, the product's master and its worker
         assert survivors(processes) == []
         assert code == 0
 
@@ -185,12 +203,16 @@ def test_when_an_emulator_dies_it_says_so_and_ends(tmp_path: Path) -> None:
 
 
 def test_what_a_variable_names_is_not_emulated(tmp_path: Path) -> None:
-    elsewhere = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "OPEN_METEO_FORECAST_URL": "http://127.0.0.1:9/v1"}
+    elsewhere = {
+        "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
+        "OPEN_METEO_FORECAST_URL": "http://127.0.0.1:9/v1",
+        "GOOGLE_CLIENT_ID": "a-real-one",
+    }
 
     with world(tmp_path, **elsewhere) as started:
         commands = [" ".join(process.cmdline()) for process in started.all_processes()]
 
-    assert not any("model_emulator" in command for command in commands)
+    assert not any("model_emulator" in command or "google_emulator" in command for command in commands)
     assert any("weather_emulator" in command for command in commands)
     assert "Real: OPEN_METEO_GEOCODING_URL=https://geocoding-api.open-meteo.com/v1\n" in started.told
 
