@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 from functions.core.browser_views import (
@@ -20,11 +20,15 @@ from functions.core.browser_views import (
 )
 from functions.core.claimed import destination
 
+TEN_MINUTES = timedelta(minutes=10)
+
 CHATGPT = ShownClient("chatgpt", "ChatGPT", destination("https://chatgpt.com/aip/g-1/oauth/callback"), known=True)
 CODEX = ShownClient("dcr-1", "Codex", destination("http://127.0.0.1:33418/callback"), known=False)
 CURSOR = ShownClient("dcr-2", "Cursor", destination("cursor://anysphere.cursor-retrieval/oauth/callback"), known=False)
 IMPOSTOR = ShownClient("https://evil.example/c", "Сhat\u200bGPT Official", destination("https://сһаtgрt.com/callback"), known=False)
 NAMELESS = ShownClient("dcr-3", "\u200b\u3164", destination("https://nameless.example/callback"), known=False)
+
+LONG = ShownClient("dcr-4", "W" * 100, destination("https://" + "accounts-google-com-sign-in." * 8 + "evil.example/"), known=False)
 
 WORDS: Mapping[str, Mapping[str, tuple[str, str, list[str]]]] = {
     "en": {
@@ -69,7 +73,9 @@ def pages(language: str = "en") -> Mapping[str, View]:
         "consent-app": consent(CURSOR, language),
         "consent-impostor": consent(IMPOSTOR, language),
         "consent-nameless": consent(NAMELESS, language),
+        "consent-long": consent(LONG, language, f"{'w' * 60}@{'mail.' * 20}example.com"),
         "account": account(language),
+        "account-long": dataclasses.replace(account(language), clients=[ConnectedClient(LONG, datetime(2026, 1, 1, tzinfo=UTC), [])]),
         "account-empty": AccountView("mei.lin@example.com", [], google=False, form_token="t0ken", action="/account"),
         "account-nobody": AccountView(None, [], google=False, form_token="t0ken", action="/account"),
         "denied": DeniedView(IMPOSTOR, back),

@@ -140,10 +140,12 @@ def test_every_answer_is_kept_by_nobody_framed_by_nobody_and_tells_no_referrer()
 def test_the_policy_names_our_style_and_where_the_form_may_go() -> None:
     view = views.pages()["consent"]
 
-    answer = BROWSER.page(view, request(), form_goes_to=[GOOGLE, "http://127.0.0.1:33418/cb?x=1", "cursor://x/cb", GOOGLE])
+    answer = BROWSER.page(
+        view, request(), form_goes_to=[GOOGLE, "http://127.0.0.1:33418/cb?x=1", "cursor://x/cb", "http://[::1]:33418/cb", GOOGLE]
+    )
 
     policy = answer.headers["content-security-policy"]
-    assert policy.endswith("; form-action 'self' https://accounts.google.com http://127.0.0.1:33418 cursor:")
+    assert policy.endswith("; form-action 'self' https://accounts.google.com http://127.0.0.1:33418 cursor: http:")
     assert re.search(r"; img-src 'self'; style-src 'sha256-[A-Za-z0-9+/]{43}='; ", policy)
 
 

@@ -135,7 +135,7 @@ class Browser:
     def _drawn(self, view: View, request: Request, status: int, form_goes_to: Sequence[str]) -> Response:
         language = language_of(request)
         page = self._templates[type(view)].render(view=view, language=language, t=self._speaker(language))
-        targets = " ".join(dict.fromkeys(["'self'", *(destination(url).origin for url in form_goes_to)]))
+        targets = " ".join(dict.fromkeys(["'self'", *map(_source, form_goes_to)]))
         policy = f"{self._policy}; form-action {targets}"
         headers = {"Content-Security-Policy": policy, "Content-Language": language, "Vary": "Accept-Language", **PRIVATE}
         return Response(page, status, headers, "text/html")
@@ -156,6 +156,12 @@ def _printed(value: Any) -> Any:
     if not isinstance(value, str):
         raise TypeError(f"A page prints text, not {type(value).__name__}.")
     return shown(value)
+
+
+def _source(url: str) -> str:
+    """Where a URL leads, as a policy names it: a host in brackets it cannot (https://www.w3.org/TR/CSP3/#grammardef-host-part)."""
+    origin = destination(url).origin
+    return f"{origin.partition(':')[0]}:" if "[" in origin else origin
 
 
 def _date(when: datetime, language: Language) -> str:
