@@ -70,7 +70,7 @@ def pages(language: str = "en") -> Mapping[str, View]:
     return {
         "consent": consent(CHATGPT, language),
         "consent-device": consent(CODEX, language, "mei.lin@example.com"),
-        "consent-app": consent(CURSOR, language),
+        "consent-app": dataclasses.replace(consent(CURSOR, language), first_time=None),
         "consent-impostor": consent(IMPOSTOR, language),
         "consent-nameless": consent(NAMELESS, language),
         "consent-long": consent(LONG, language, f"{'w' * 60}@{'mail.' * 20}example.com"),

@@ -51,8 +51,8 @@ class ConsentView:
     """The question whether a client may use what, before Google is asked."""
 
     client: ShownClient
-    first_time: bool
-    """Whether the client is not connected yet, as far as this browser tells."""
+    first_time: bool | None
+    """Whether the person has not connected this client before; None: who the person is, only Google will tell."""
     person: str | None
     """The e-mail address of the account; None: it is chosen at Google, next."""
     choices: Sequence[Choice]

@@ -244,6 +244,13 @@ def test_a_consent_page_says_who_asks_for_what_and_where_it_leads() -> None:
     assert sum("checked" in attributes for _, attributes in page.tags) == 3
 
 
+def test_a_consent_page_says_nothing_of_what_it_does_not_know() -> None:
+    known, unknown = (Read(drawn(views.pages()[name])).text for name in ("consent", "consent-app"))
+
+    assert "Not connected before" in known
+    assert "onnect" not in unknown.partition("Google account")[2].partition("What it may use")[0]
+
+
 def test_only_a_client_that_names_itself_is_doubted() -> None:
     known, itself = (Read(drawn(views.pages()[name])).text for name in ("consent", "consent-impostor"))
 
