@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or newer; `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test package fuzz check load bench reliability-kill reliability-pairs reliability-model reliability-store reliability-stop reliability-outage reliability-handing-over reliability-points reliability-leave reliability-freeze outage peers open-meteo
+.PHONY: help run test package fuzz check load bench reliability-kill reliability-pairs reliability-model reliability-store reliability-stop reliability-outage reliability-handing-over reliability-points reliability-leave reliability-freeze outage peers open-meteo pictures
 .DELETE_ON_ERROR:
 
 PIP := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check
@@ -31,6 +31,7 @@ help:
 	@echo 'make reliability-freeze [SIZE=100]       F35: so many processes that are stopped, and wake up'
 	@echo 'make outage [OUTAGE=60]                 retries, breaker and recovery while an upstream is out for so many seconds'
 	@echo 'make peers [TURNS=300]                  two processes on one session, beside google-adk and openai-agents'
+	@echo 'make pictures                           the README'"'"'s pictures of the pages of the sign-in, anew'
 	@echo 'make open-meteo                         fetch the published file that three tests of the weather emulator read'
 
 # PORT and STORE reach the runner as environment variables: make exports what stands on its command line.
@@ -67,6 +68,11 @@ outage: .venv/.tests
 # It installs the peers under .cache/ once; that needs the network.
 peers: .venv/.tests
 	@.venv/bin/python -m tests.reliability.peers $(TURNS)
+
+# The folder reaches the test as an environment variable.
+pictures: export PICTURES := infra/pictures
+pictures: .venv/.tests tests/node_modules/.installed
+	@.venv/bin/python -m pytest -q tests/functions/test_pages_in_chromium.py -k pictures
 
 # A pyenv shim may be on the path and still have no Python behind it: only running one tells.
 .venv/bin/python:

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EDGES = {"manifest", "chat", "mcp", "worker", "plugin"}
-FOREIGN = {"google", "grpc", "aiohttp", "sqlite3", "tenacity", "cryptography", "joserfc", "nh3"}
+FOREIGN = {"google", "grpc", "aiohttp", "sqlite3", "tenacity", "cryptography", "joserfc", "nh3", "jinja2", "markupsafe"}
 PRODUCT = sorted([ROOT / "main.py", *(ROOT / "functions").rglob("*.py")])
 
 MAY_IMPORT = {
@@ -161,6 +161,11 @@ def test_the_mcp_function_loads_no_store_without_conversations() -> None:
 
     assert "mcp.server.lowlevel" in loaded
     assert loaded & {"grpc", "google.cloud.firestore", "functions.adapters.sqlite", "functions.chat", "functions.manifest"} == set()
+
+
+@pytest.mark.parametrize("function", ["manifest", "chat", "mcp", "worker"])
+def test_the_pages_of_the_sign_in_are_loaded_for_it_alone(function: str) -> None:
+    assert "functions.adapters.http.browser" not in loaded_by(function)
 
 
 def test_every_route_has_endpoints_and_every_endpoint_a_route() -> None:

@@ -17,6 +17,11 @@ MAX_BODY = 1024 * 1024
 """Bytes of a request body. ChatGPT sends at most 100,000 characters (https://developers.openai.com/api/docs/actions/production): up to 400,000
 bytes of UTF-8, or 600,000 where JSON escapes the scripts of Unicode's first plane. A hostile body costs the loop a tenth of a second."""
 
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+"""What a body may be."""
+
+WORDS: Mapping[str, str] = {JSON: "JSON", FORM: "a form"}
+
 BODY_SECONDS = 10.0
 """How long a body may take, where the request's own deadline is not sooner."""
 
@@ -33,16 +38,16 @@ class Incoming:
     fault_status: int = 0
     """The status that the fault has of its own, also where a protocol tells it inside a success."""
 
-    async def body(self, most: int = MAX_BODY) -> bytes:
-        """The body, whole, of a request that says it is JSON; at most so many bytes.
+    async def body(self, most: int = MAX_BODY, media_type: str = JSON) -> bytes:
+        """The body, whole, of a request that says it is of this type; at most so many bytes.
 
         Raises:
             UnsupportedMedia, TooLarge, TooSlow, Malformed: as their names say; nothing beyond the cap was read.
         """
         headers = self.request.headers
         media, _, parameters = headers.get("content-type", "").lower().partition(";")
-        if media.strip() != "application/json" or parameters.strip().replace('"', "") not in ("", "charset=utf-8"):
-            raise UnsupportedMedia("Send JSON, with the header Content-Type: application/json.")
+        if media.strip() != media_type or parameters.strip().replace('"', "") not in ("", "charset=utf-8"):
+            raise UnsupportedMedia(f"Send {WORDS[media_type]}, with the header Content-Type: {media_type}.")
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise UnsupportedMedia("Send the body as it is, without Content-Encoding.")
         announced = headers.get("content-length", "0")
