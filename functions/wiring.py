@@ -191,7 +191,7 @@ class Services:
         from functions.adapters.web import BoundWeb, Kept
 
         outgoing, kept, urls, keys = self._outgoing, Kept(), self._settings.api_urls, self._settings.api_keys
-        return lambda operation, deadline: BoundWeb(outgoing, kept, operation.apis, deadline, urls=urls, keys=keys)
+        return lambda operation, deadline: BoundWeb(outgoing, kept, operation, deadline, urls=urls, keys=keys)
 
     @cached_property
     def _outgoing(self) -> "Outgoing":

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -64,7 +64,8 @@ class Request:
     attempt_seconds: float
     """The longest that one attempt may take; the deadline may end it sooner."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    params: Mapping[str, str] = field(default_factory=dict, repr=False)
+    params: Mapping[str, str | Sequence[str]] = field(default_factory=dict, repr=False)
+    """A parameter with several values is repeated."""
     json: Any = field(default=None, repr=False)
     upstream: str = ""
     """What fails as one, and so shares a breaker and a retry budget; empty: the origin of `url`. A name from the settings or the code,
@@ -91,8 +92,11 @@ class Answer:
         opinion = self.headers.get("x-should-retry")
         failed = self.status in RETRYABLE or self.status >= SERVER_FAILS or (self.status >= 400 and opinion == "true")
         if failed:
-            kind = Hopeless if opinion == "false" else Upstream
-            raise kind(f"{self.sender} is busy or failing (status {self.status}); try again later.", retry_after=_told_wait(self.headers))
+            raise self.busy(Hopeless if opinion == "false" else Upstream)
+
+    def busy(self, kind: type[Upstream] = Upstream) -> Upstream:
+        """What to raise where the other side is busy or fails, with the wait that it asked for."""
+        return kind(f"{self.sender} is busy or failing (status {self.status}); try again later.", retry_after=_told_wait(self.headers))
 
 
 class Outgoing:

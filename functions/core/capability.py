@@ -5,18 +5,38 @@ description, its parameters and its result the schemas. A **capability** is the 
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cached_property
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from functions.core import signature, strict_json
 from functions.core.errors import CantileverError, CapabilityFault
 from functions.core.model import Tool
+from functions.core.outside import ENGLISH, Api, Query, Scope, Web
+
+__all__ = [
+    "CHAT",
+    "DELETE_CONVERSATION",
+    "GET_ANSWER",
+    "GET_TRANSCRIPT",
+    "RESERVED",
+    "Api",
+    "Capability",
+    "Catalogue",
+    "Example",
+    "Operation",
+    "Published",
+    "Query",
+    "Scope",
+    "Web",
+    "collect",
+    "lean",
+    "operation",
+]
 
 CHAT, GET_ANSWER, GET_TRANSCRIPT, DELETE_CONVERSATION = RESERVED = ("chat", "get_answer", "get_transcript", "delete_conversation")
 """Our own operations (core/openapi.py, core/mcp_tools.py); no capability may publish one of these names."""
@@ -26,44 +46,6 @@ class Published(BaseModel):
     """A value that goes out: frozen, closed, and a string under a field is that field's description."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Api:
-    """A foreign HTTP API by name. Settings named after it (`weather` -> WEATHER_URL) replace its address and, where it takes one, give a key."""
-
-    name: str
-    base_url: str
-    key_parameter: str | None = None
-    """The query parameter that carries a key, where the API takes one."""
-    key_setting: str | None = None
-    """The environment variable that holds the key; several APIs of one provider may share it."""
-    attribution: str | None = None
-    """What its owner wants to be credited with, on the legal page."""
-    reusable: timedelta = timedelta(0)
-    """How long an answer may be given again, to anybody: only for an API that gives everybody the same."""
-
-    @property
-    def url_setting(self) -> str:
-        """The environment variable that replaces `base_url`."""
-        return f"{self.name.upper().replace('-', '_')}_URL"
-
-
-Query = str | int | float | Sequence[str]
-
-
-class Web(Protocol):
-    """The outside world as one call of one operation may see it: only the APIs that the operation names, until the request's deadline."""
-
-    async def get(self, api: Api, path: str, **query: Query) -> Any:
-        """The JSON at `path` below the API's address; a sequence is sent comma-separated.
-
-        Raises:
-            Upstream: it failed, was busy, or did not answer JSON, also after retries.
-            Refused: it refuses the request itself.
-            DeadlinePassed: the request's deadline passed.
-            CapabilityFault: the operation does not name this API, or the path leaves its address.
-        """
 
 
 @dataclass(frozen=True)
@@ -77,7 +59,7 @@ class Operation:
     arguments: type[BaseModel]
     result: type[BaseModel]
     apis: Sequence[Api]
-    scopes: Sequence[str]
+    scopes: Sequence[Scope]
     """Google's scopes, the narrowest that suffice; none: the operation carries no token."""
     read_only: bool
     destructive: bool
@@ -133,6 +115,19 @@ class Capability:
     description: str
     operations: Sequence[Operation]
     examples: Sequence[Example]
+    translations: Mapping[str, str] = field(default_factory=dict)
+    """Language -> the description in it: the file's TRANSLATIONS."""
+    restricted: bool = False
+    """Whether it is off unless the deployment's owner enables it, because of what Google asks of whoever has its scopes: RESTRICTED."""
+
+    @property
+    def scopes(self) -> Sequence[Scope]:
+        """Every scope that an operation of it names, once."""
+        return tuple(dict.fromkeys(scope for operation in self.operations for scope in operation.scopes))
+
+    def text(self, language: str) -> str:
+        """What a person consents to, in a language, or else in English."""
+        return self.translations.get(language, self.description)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,11 +151,22 @@ class Catalogue:
         """Whether no operation changes anything."""
         return all(operation.read_only for operation in self.operations.values())
 
+    def enabled(self, names: Collection[str]) -> "Catalogue":
+        """This catalogue without the restricted capabilities that are not among `names`.
+
+        Raises:
+            CapabilityFault: a name is none of a restricted capability.
+        """
+        restricted = [capability.name for capability in self.capabilities if capability.restricted]
+        if unknown := sorted(set(names) - set(restricted)):
+            raise CapabilityFault(f"No restricted capability is called {unknown[0]}; there are: {', '.join(restricted) or 'none'}.")
+        return Catalogue(tuple(capability for capability in self.capabilities if not capability.restricted or capability.name in names))
+
 
 def operation(
     *,
     apis: Sequence[Api],
-    scopes: Sequence[str],
+    scopes: Sequence[Scope],
     read_only: bool,
     open_world: bool,
     destructive: bool = False,
@@ -177,6 +183,8 @@ def operation(
     def publish(function: Callable[..., Awaitable[BaseModel]]) -> Operation:
         where = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}: {function.__name__}"
         hints = signature.annotations(where, function)
+        if bool(scopes) != any(api.google for api in apis):
+            raise CapabilityFault(f"{where}: a token goes to an API of Google's, with scopes: name both, or neither.")
         return Operation(
             name=function.__name__,
             title=title or function.__name__.replace("_", " ").capitalize(),
@@ -211,7 +219,11 @@ def collect(modules: Sequence[ModuleType]) -> Catalogue:
                 raise CapabilityFault(f"{module.__file__}: {published.name} is already published by {owners[published.name]}.")
             owners[published.name] = str(module.__file__)
         description = signature.first_line(str(module.__file__), module.__doc__)
-        capabilities.append(Capability(operations[0].capability, description, tuple(operations), _examples(module)))
+        translations, restricted = getattr(module, "TRANSLATIONS", {}), getattr(module, "RESTRICTED", False)
+        if ENGLISH in translations:
+            raise CapabilityFault(f"{module.__file__}: the English text is the docstring's first line; take it out of TRANSLATIONS.")
+        name = operations[0].capability
+        capabilities.append(Capability(name, description, tuple(operations), _examples(module), translations, restricted))
     return Catalogue(tuple(capabilities))
 
 

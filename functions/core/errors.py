@@ -8,11 +8,14 @@
     │   ├── UnsupportedMedia   not plain JSON
     │   ├── TooSlow            the body did not arrive in time
     │   ├── Forbidden          a page, a name or an account that may not reach us
+    │   ├── InsufficientScope  the user has not allowed it, or Google did not grant it
+    │   ├── Unconfirmed        it changes something, and its user has not confirmed that
     │   ├── NotFound           no such thing, or not yours: the two look alike
     │   ├── MethodNotAllowed   the path exists, the method does not
     │   ├── KeyReused          an Idempotency-Key that was another question's
     │   └── Filtered           the model's provider refuses this content
     ├── Unauthenticated        the caller must present an authorization, or a new one
+    │   └── Disconnected       Google has withdrawn what it granted for this caller
     ├── TryLater               the same request may succeed later
     │   ├── SessionBusy        other questions of the session are being answered
     │   ├── TooManyTurns       one owner asks more at a time than one may
@@ -32,6 +35,7 @@
 never hold a token, an address or conversation text. How each maps to a status is said in adapters/http alone.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -94,6 +98,25 @@ class Forbidden(ChangeRequest):
     code = "forbidden"
 
 
+class InsufficientScope(ChangeRequest):
+    """The user has not allowed this client the capability, or Google did not grant a scope of it; the message says which."""
+
+    code = "insufficient_scope"
+
+    def __init__(self, message: str, *, scope: str = "", google_scopes: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.scope = scope
+        """The scope of ours that is needed, the name of a capability."""
+        self.google_scopes = google_scopes
+        """Those of Google's that the operation names."""
+
+
+class Unconfirmed(ChangeRequest):
+    """It changes something, and its user has not confirmed that (core/confirmation.py); nothing was done."""
+
+    code = "unconfirmed"
+
+
 class NotFound(ChangeRequest):
     """No such thing, or not yours: the two look alike on purpose."""
 
@@ -131,6 +154,12 @@ class Unauthenticated(CantileverError):
         super().__init__(message)
         self.scope = scope
         """The scope of ours that would do, the name of a capability; None where none does."""
+
+
+class Disconnected(Unauthenticated):
+    """Google has withdrawn what it granted for this caller: they have to connect again, and no repetition helps."""
+
+    code = "disconnected"
 
 
 class TryLater(CantileverError):

@@ -2,7 +2,7 @@
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 import pytest
@@ -10,7 +10,7 @@ from yarl import URL
 
 from functions.adapters.outgoing import Outgoing
 from functions.adapters.web import BoundWeb, Kept
-from functions.core.capability import Api
+from functions.core.capability import Api, Operation, Published, Scope, Web, operation
 from functions.core.errors import CantileverError, CapabilityFault, DeadlinePassed, Refused, Upstream
 from functions.core.settings import Settings
 from tests import upstream
@@ -23,6 +23,21 @@ PLACES = Api("places", "http://127.0.0.1:1/v1", reusable=timedelta(milliseconds=
 SOON = {"retry-after-ms": "1"}
 
 
+class Nothing(Published):
+    """Nothing at all."""
+
+
+def asking(*apis: Api, scopes: Sequence[Scope] = ()) -> Operation:
+    """An operation that names these."""
+
+    @operation(apis=apis, scopes=scopes, read_only=True, open_world=False)
+    async def look(web: Web) -> Nothing:
+        """Look."""
+        return Nothing()
+
+    return look
+
+
 @pytest.fixture
 async def outgoing() -> AsyncIterator[Outgoing]:
     outgoing = Outgoing()
@@ -33,7 +48,7 @@ async def outgoing() -> AsyncIterator[Outgoing]:
 def web_at(url: str, outgoing: Outgoing, *apis: Api, seconds: float = 5, **environ: str) -> BoundWeb:
     """The world of an operation that names `apis`, or else the weather, whose address is `url`."""
     settings = Settings.read({"WEATHER_URL": f"{url}/v1", **environ}, [WEATHER, MAPS])
-    return BoundWeb(outgoing, Kept(), apis or [WEATHER], soon(seconds), urls=settings.api_urls, keys=settings.api_keys)
+    return BoundWeb(outgoing, Kept(), asking(*(apis or [WEATHER])), soon(seconds), urls=settings.api_urls, keys=settings.api_keys)
 
 
 async def test_a_get_arrives_below_the_configured_address(outgoing: Outgoing) -> None:
@@ -51,7 +66,7 @@ async def test_a_get_arrives_below_the_configured_address(outgoing: Outgoing) ->
 
 async def test_without_a_setting_the_apis_own_address_is_used(outgoing: Outgoing) -> None:
     async with serving(answer([])) as server:
-        web = BoundWeb(outgoing, Kept(), [api := Api("weather", f"{server.url}/v2")], soon(5), urls={}, keys={})
+        web = BoundWeb(outgoing, Kept(), asking(api := Api("weather", f"{server.url}/v2")), soon(5), urls={}, keys={})
         await web.get(api, "forecast")
 
     assert server.received[0].path == "/v2/forecast"
@@ -146,7 +161,7 @@ async def test_no_error_holds_the_key_or_the_address(outgoing: Outgoing, fault: 
 
 async def test_what_may_be_given_again_is_asked_once_until_it_is_old(outgoing: Outgoing) -> None:
     async with serving(answer({"at": [1]}), answer({"at": [2]}), answer({"at": [3]})) as server:
-        web = BoundWeb(outgoing, Kept(), [PLACES], soon(5), urls={"places": server.url}, keys={})
+        web = BoundWeb(outgoing, Kept(), asking(PLACES), soon(5), urls={"places": server.url}, keys={})
         first = await web.get(PLACES, "search", name="北京")
         first["at"].append("changed by whoever got it")
         again = await web.get(PLACES, "search", name="北京")
@@ -160,7 +175,7 @@ async def test_what_may_be_given_again_is_asked_once_until_it_is_old(outgoing: O
 
 async def test_what_may_not_be_given_again_or_failed_is_asked_anew(outgoing: Outgoing) -> None:
     async with serving(answer({}, status=400), answer({"at": 1}), answer({"at": 2}), answer({"at": 3})) as server:
-        web = BoundWeb(outgoing, Kept(), [PLACES, MAPS], soon(5), urls={"places": server.url, "maps": server.url}, keys={})
+        web = BoundWeb(outgoing, Kept(), asking(PLACES, MAPS), soon(5), urls={"places": server.url, "maps": server.url}, keys={})
         with pytest.raises(Refused):
             await web.get(PLACES, "search", name="北京")
 

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from functions.core.capability import Catalogue, collect
+from functions.core.capability import Catalogue, Scope, collect
 from functions.core.errors import CapabilityFault
 from functions.core.openapi import openapi
 from functions.core.settings import Settings
@@ -18,7 +18,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from functions.core.capability import Api, Published, Web, operation
+from functions.core.capability import Api, Published, Scope, Web, operation
 
 SKY = Api("sky", "https://sky.example/v1")
 
@@ -149,3 +149,64 @@ def test_an_operation_that_is_only_imported_is_not_published_again(tmp_path: Pat
     vars(other)["count_stars"] = vars(stars)["count_stars"]
 
     assert list(collect([stars, other]).operations) == ["see_stars", "count_stars"]
+
+
+MAIL = '''READ = Scope("https://www.googleapis.com/auth/gmail.readonly", {"en": "Read your mail", "zh": "读取您的邮件"})
+MAIL = Api("gmail", "https://gmail.googleapis.com/gmail/v1", google=True)
+
+
+@operation(apis=[MAIL], scopes=[READ], read_only=True, open_world=False)
+async def count_mails(web: Web) -> Night:
+    """Count the mails."""
+    return Night(stars=0)
+
+
+@operation(apis=[MAIL, SKY], scopes=[READ], read_only=True, open_world=False)
+async def count_more_mails(web: Web) -> Night:
+    """Count more of them."""
+    return Night(stars=0)
+'''
+
+
+def test_what_a_person_consents_to_is_told_in_their_language(tmp_path: Path) -> None:
+    text = HEAD + 'TRANSLATIONS = {"zh": "某地的星星。"}\n' + MAIL
+
+    (capability,) = catalogue(tmp_path, text).capabilities
+
+    assert [capability.text(language) for language in ("zh", "en", "fr")] == ["某地的星星。", "Stars over a place.", "Stars over a place."]
+    (scope,) = capability.scopes
+    assert scope.name == "https://www.googleapis.com/auth/gmail.readonly"
+    assert [scope.text(language) for language in ("zh", "en", "fr")] == ["读取您的邮件", "Read your mail", "Read your mail"]
+
+
+def test_the_english_text_is_said_once(tmp_path: Path) -> None:
+    with pytest.raises(CapabilityFault, match="take it out of TRANSLATIONS"):
+        catalogue(tmp_path, HEAD + 'TRANSLATIONS = {"en": "Stars."}\n' + GOOD)
+
+
+def test_a_scope_has_words_for_the_consent_page() -> None:
+    with pytest.raises(CapabilityFault, match="no words in English"):
+        Scope("https://www.googleapis.com/auth/gmail.readonly", {"zh": "读取您的邮件"})
+
+
+@pytest.mark.parametrize(("change", "becomes"), [("scopes=[READ]", "scopes=[]"), ("apis=[MAIL]", "apis=[SKY]"), ("apis=[MAIL]", "apis=[]")])
+def test_a_token_has_somewhere_to_go_and_something_to_be_for(tmp_path: Path, change: str, becomes: str) -> None:
+    with pytest.raises(CapabilityFault, match=r"count_mails: a token goes to an API of Google's, with scopes: name both, or neither"):
+        written(tmp_path, HEAD + MAIL.replace(change, becomes, 1))
+
+
+def test_a_restricted_capability_is_off_unless_it_is_named(tmp_path: Path) -> None:
+    everything = collect([written(tmp_path, HEAD + GOOD), written(tmp_path, HEAD + "RESTRICTED = True\n" + MAIL, "mail")])
+
+    assert list(everything.operations) == ["count_mails", "count_more_mails", "count_stars"]
+    assert list(everything.enabled([]).operations) == ["count_stars"]
+    assert [api.name for api in everything.enabled([]).apis] == ["sky"]
+    assert list(everything.enabled(["mail"]).operations) == list(everything.operations)
+
+
+@pytest.mark.parametrize("name", ["stars", "post", ""])
+def test_what_is_not_restricted_cannot_be_enabled(tmp_path: Path, name: str) -> None:
+    everything = collect([written(tmp_path, HEAD + GOOD), written(tmp_path, HEAD + "RESTRICTED = True\n" + MAIL, "mail")])
+
+    with pytest.raises(CapabilityFault, match=rf"No restricted capability is called {name}; there are: mail\."):
+        everything.enabled([name])

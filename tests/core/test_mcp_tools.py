@@ -16,7 +16,11 @@ from tests.core.test_capability import GOOD, HEAD, written
 
 PLAIN, CHATTING = Settings.read({}), Settings.read({"MCP_CHAT": "on"})
 
-MEETING = '''@operation(apis=[], scopes=["https://www.googleapis.com/auth/calendar.events"], read_only=False, open_world=True, destructive=True, title="Move it")
+MEETING = '''CALENDAR = Api("calendar", "https://www.googleapis.com/calendar/v3", google=True)
+WRITE = Scope("https://www.googleapis.com/auth/calendar.events", {"en": "Change your events"})
+
+
+@operation(apis=[CALENDAR], scopes=[WRITE], read_only=False, open_world=True, destructive=True, title="Move it")
 async def move_meeting(web: Web, day: Annotated[str, Field(description="Which.")]) -> Night:
     """Move a meeting."""
     return Night(stars=0)

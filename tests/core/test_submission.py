@@ -5,7 +5,7 @@ import re
 import pytest
 
 from functions.capabilities import CATALOGUE
-from functions.core.capability import Api, Capability, Catalogue, Example, Operation, Published, Web, operation
+from functions.core.capability import Api, Capability, Catalogue, Example, Operation, Published, Scope, Web, operation
 from functions.core.mcp_tools import tools
 from functions.core.submission import left_to_do
 from tests.core.test_plugin_package import files, settings, with_examples
@@ -15,16 +15,17 @@ class Nothing(Published):
     """Nothing at all."""
 
 
-NOTES = Api("notes", "https://notes.example/v1")
+NOTES = Api("notes", "https://notes.example/v1", google=True)
+WRITE = Scope("https://notes.example/write", {"en": "Write notes"})
 
 
-@operation(apis=[NOTES], scopes=["https://notes.example/write"], read_only=False, open_world=True, destructive=True)
+@operation(apis=[NOTES], scopes=[WRITE], read_only=False, open_world=True, destructive=True)
 async def replace_note(web: Web) -> Nothing:
     """Replace a note of the user's."""
     return Nothing()
 
 
-@operation(apis=[NOTES], scopes=["https://notes.example/write"], read_only=False, open_world=False)
+@operation(apis=[NOTES], scopes=[WRITE], read_only=False, open_world=False)
 async def add_note(web: Web) -> Nothing:
     """Add a note."""
     return Nothing()

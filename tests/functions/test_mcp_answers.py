@@ -27,7 +27,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from functions.core.capability import Published, Web, operation
+from functions.core.capability import Api, Published, Scope, Web, operation
 from functions.core.errors import NotFound
 
 Word = Annotated[str, Field(description="Anything.")]
@@ -69,7 +69,11 @@ async def break_the_edge(web: Web, word: Word) -> Text:
     raise Untellable(word)
 
 
-@operation(apis=[], scopes=["https://www.googleapis.com/auth/calendar.events"], read_only=False, open_world=True, destructive=True)
+CALENDAR = Api("calendar", "https://www.googleapis.com/calendar/v3", google=True)
+WRITE = Scope("https://www.googleapis.com/auth/calendar.events", {"en": "Change your events"})
+
+
+@operation(apis=[CALENDAR], scopes=[WRITE], read_only=False, open_world=True, destructive=True)
 async def move_meeting(web: Web, word: Word) -> Text:
     """Move a meeting."""
     print("MOVED")

@@ -17,6 +17,8 @@ STATUS: Mapping[type[CantileverError], int] = {
     errors.Malformed: 400,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
+    errors.InsufficientScope: 403,
+    errors.Unconfirmed: 403,
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
     errors.TooSlow: 408,
