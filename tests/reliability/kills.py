@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 from tests.firestore_double import FirestoreDouble
+from tests.reliability.clients import RETRIES
 from tests.reliability.echo import Echo
 from tests.reliability.report import Row, Section
 from tests.reliability.scene import Scene, scene, writing
@@ -36,7 +37,8 @@ async def measure(kills: int, pause: tuple[float, float] = PAUSE) -> Section:
         ("SQLite", kills // 2, False),
     ):
         played = _Killing(times, meeting, pause)
-        async with scene(model=Echo(thinking), firestore=None if name == "SQLite" else FirestoreDouble()) as on_stage:
+        firestore = None if name == "SQLite" else FirestoreDouble()
+        async with scene(model=Echo(thinking), firestore=firestore, retries=(2 if meeting else 1) * RETRIES) as on_stage:
             await played.run(on_stage)
             broken = await on_stage.broken(in_vain=not meeting)
         calls, asked = len(on_stage.model.heard), len(on_stage.clients.asked)
@@ -53,7 +55,8 @@ async def measure(kills: int, pause: tuple[float, float] = PAUSE) -> Section:
         "A1: turns survive SIGKILL",
         f"make reliability-kill SIZE={kills}",
         f"{WRITERS} clients on two processes; every {PAUSE[0]:g} to {PAUSE[1]:g} s the worker of one is killed, and every {WHOLE_SERVICE}th time\n"
-        f"the whole service. {SLOW_SHARE:.0%} of the replies take 4.5 to 7 s, so that their turns are pending; the others take up to 0.8 s.",
+        f"the whole service. {SLOW_SHARE:.0%} of the replies take 4.5 to 7 s, so that their turns are pending; the others take up to 0.8 s.\n"
+        f"Clients send a question again up to {RETRIES} times, and twice as often where two write in each conversation: one waits for the other.",
         rows,
         details,
     )

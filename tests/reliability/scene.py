@@ -73,12 +73,19 @@ async def writing(clients: Clients, writers: int, enough: Callable[[], bool], *,
 
 
 async def arriving(clients: Clients, per_second: float, ended: Callable[[int], bool], sessions: int = 200) -> None:
-    """Questions that arrive steadily, whatever becomes of the others, until `ended` says so of their number; all are answered on return."""
+    """Questions that arrive steadily, whatever becomes of the others, until `ended` says so of their number; all are answered on return.
+
+    They go round so many sessions, and on to others before one is longer than the model sees.
+    """
     asking = set()
     for number in itertools.takewhile(lambda number: not ended(number), itertools.count()):
-        asking.add(asyncio.create_task(clients.ask(f"session-{number % sessions}", f"question {number}", number)))
+        asking.add(asyncio.create_task(clients.ask(f"session-{_session(number, sessions)}", f"question {number}", number)))
         await asyncio.sleep(1 / per_second)
     await asyncio.gather(*asking)
+
+
+def _session(number: int, sessions: int) -> int:
+    return number % sessions + sessions * (number // (sessions * TURNS_OF_A_SESSION))
 
 
 @asynccontextmanager
