@@ -3,26 +3,22 @@
 import asyncio
 import json
 import os
-import ssl
 import sys
 import traceback
 from collections.abc import AsyncIterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from datetime import timedelta
 from pathlib import Path
 from time import sleep
 from typing import Any
 
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from functions.adapters.outgoing import Answer, Outgoing, Request
 from functions.core.errors import CantileverError, DeadlinePassed, Upstream
 from tests import upstream
+from tests.certificates import certificate
 from tests.deadlines import soon
 from tests.upstream import answer, serving
 
@@ -325,40 +321,6 @@ async def test_a_flood_costs_at_most_32_mb_of_memory(flood: upstream.Step) -> No
         assert came["said"] == [{"ok": True}, "upstream_failed"]
         assert came["growth"] <= 32
         assert len(server.received) == 2  # Once flooded, it does not ask again.
-
-
-def certificate(tmp_path: Path, *, host: str = "127.0.0.1", days: int = 30) -> tuple[ssl.SSLContext, Path]:
-    """A server's TLS for `host`, ending in `days`, and the file of the authority that signed it."""
-    authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    authority_name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Test authority")])
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Test server")])
-    identifier = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
-    now = datetime.now(UTC)
-
-    def builder(subject: x509.Name, public: ec.EllipticCurvePublicKey, until: datetime) -> x509.CertificateBuilder:
-        building = x509.CertificateBuilder(authority_name, subject, public, x509.random_serial_number())
-        return building.not_valid_before(now - timedelta(days=60)).not_valid_after(until)
-
-    authority = (
-        builder(authority_name, authority_key.public_key(), now + timedelta(days=60))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.KeyUsage(False, False, False, False, False, True, True, False, False), critical=True)
-        .add_extension(identifier, critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
-    leaf = (
-        builder(name, key.public_key(), now + timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
-    trusted, chain = tmp_path / "authority.pem", tmp_path / "server.pem"
-    trusted.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    chain.write_bytes(private + leaf.public_bytes(serialization.Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(chain)
-    return context, trusted
 
 
 @pytest.mark.parametrize(
