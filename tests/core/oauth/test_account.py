@@ -1,0 +1,89 @@
+"""What a person takes back stays taken back, also what was still on its way to a client."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from functions.core.deadline import Deadline
+from functions.core.oauth.account import Account, Accounts
+from functions.core.oauth.linking import Arrived, Consenting, Tab
+from functions.core.oauth.records import Consent, GoogleGrant, user_of
+from functions.core.oauth.signin import GoogleAnswer
+from functions.core.oauth.views import Views
+from functions.core.oauth.wire import OAuthError
+from tests import authorization
+from tests.authorization import CATALOGUE, CHATGPT_CALLBACK, CHATGPT_ID, CHATGPT_SECRET, AuthorizationServer, Clock, SaidByGoogle
+from tests.deadlines import soon
+
+USER = user_of("person")
+
+
+@pytest.fixture
+async def place() -> AsyncIterator[AuthorizationServer]:
+    with authorization.on_sqlite() as store:
+        yield AuthorizationServer(store)
+        await store.close()
+
+
+async def handed_out(place: AuthorizationServer) -> str:
+    """A code, on its way to ChatGPT."""
+    asked = {"response_type": "code", "client_id": CHATGPT_ID, "redirect_uri": CHATGPT_CALLBACK}
+    page = await place.linking.authorize(asked, Tab("tab", "browser"), soon())
+    assert isinstance(page, Consenting)
+    to_google = dict(parse_qsl(urlsplit(await place.linking.consented(page.sealed, Tab("tab", "browser"), ["calendar"], soon())).query))
+    answer = GoogleAnswer("person", "", "", tuple(to_google["scope"].split()), "1//refresh")
+    place.google.codes["code"] = SaidByGoogle(answer, to_google["nonce"], to_google["code_challenge"])
+    back = await place.linking.came_back({"state": to_google["state"], "code": "code"}, Tab("tab", "browser"), soon())
+    assert isinstance(back, Arrived)
+    return dict(parse_qsl(urlsplit(back.url or "").query))["code"]
+
+
+async def redeemed(place: AuthorizationServer, code: str) -> bool:
+    """Whether ChatGPT gets tokens for it."""
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CHATGPT_CALLBACK}
+    try:
+        await place.issuing.token(None, {**form, "client_id": CHATGPT_ID, "client_secret": CHATGPT_SECRET}, soon())
+    except OAuthError as error:
+        return error.error != "invalid_grant"
+    return True
+
+
+TAKEN_BACK: list[Callable[[Accounts, Deadline], Awaitable[None]]] = [
+    lambda accounts, deadline: accounts.remove_client(USER, CHATGPT_ID, deadline),
+    lambda accounts, deadline: accounts.disconnect_google(USER, deadline),
+    lambda accounts, deadline: accounts.remove(USER, deadline),
+]
+
+
+@pytest.mark.parametrize("taken_back", TAKEN_BACK, ids=["a client", "Google", "everything"])
+async def test_a_code_that_was_on_its_way_connects_nobody_again(
+    place: AuthorizationServer, taken_back: Callable[[Accounts, Deadline], Awaitable[None]]
+) -> None:
+    code = await handed_out(place)
+
+    await taken_back(place.accounts, soon())
+
+    assert not await redeemed(place, code)
+
+
+async def test_a_code_outlives_what_others_take_back(place: AuthorizationServer) -> None:
+    code = await handed_out(place)
+
+    await place.accounts.remove_client(USER, "c-another", soon())
+    await place.accounts.remove(user_of("another"), soon())
+
+    assert await redeemed(place, code)
+
+
+@pytest.mark.parametrize(
+    ("origin", "shown"),
+    [("https://app.example.com", "app.example.com"), ("http://127.0.0.1:80", "127.0.0.1"), ("http://[::1]:33418", "[::1]:33418")],
+)
+def test_the_page_shows_a_client_wherever_it_is(origin: str, shown: str) -> None:
+    consent = Consent(user=USER, client_id="c-1", client_name="App", origin=origin, since=Clock().now, capabilities={})
+    grant = GoogleGrant(user=USER, email="mei@example.com", scopes=(), refresh_token=None, since=Clock().now)
+
+    view = Views(CATALOGUE).account(Account(grant, [consent]), "", "en")
+
+    assert [connected.client.destination.shown for connected in view.clients] == [shown]
