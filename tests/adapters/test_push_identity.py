@@ -13,6 +13,7 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from functions.adapters.google_keys import GoogleKeys
+from functions.adapters.google_signed import GoogleSigned
 from functions.adapters.outgoing import Outgoing
 from functions.adapters.push_identity import PushIdentity
 from functions.core.errors import CantileverError, Forbidden, Unauthenticated, Upstream
@@ -71,7 +72,7 @@ async def google() -> AsyncIterator[Server]:
 @pytest.fixture
 async def identity(google: Server) -> AsyncIterator[PushIdentity]:
     outgoing = Outgoing()
-    yield PushIdentity(GoogleKeys(outgoing, google.url), AUDIENCE, ACCOUNT, now=lambda: NOW)
+    yield PushIdentity(GoogleSigned(GoogleKeys(outgoing, google.url), now=lambda: NOW), AUDIENCE, ACCOUNT)
     await outgoing.close()
 
 
@@ -175,7 +176,7 @@ async def test_without_googles_keys_nobody_may_push_and_pub_sub_shall_try_again(
     outgoing = Outgoing()
     async with serving(answer({}, status=503)) as google:
         with pytest.raises(Upstream):
-            await PushIdentity(GoogleKeys(outgoing, google.url), AUDIENCE, ACCOUNT).require(f"Bearer {signed()}", soon())
+            await PushIdentity(GoogleSigned(GoogleKeys(outgoing, google.url)), AUDIENCE, ACCOUNT).require(f"Bearer {signed()}", soon())
     await outgoing.close()
 
 
