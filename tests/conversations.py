@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from functions.core.access import Access, Accesses
 from functions.core.admission import Admission
 from functions.core.answering import Answering
 from functions.core.asking import Toolbox
@@ -21,7 +22,11 @@ from functions.core.turn import Turns
 DAY = Limits(messages=40, tokens=8000, lifetime=timedelta(hours=24))
 
 
-def no_web(operation: Operation, deadline: Deadline) -> Web:
+NOBODY = Accesses(None)
+"""A deployment without sign-in."""
+
+
+def no_web(operation: Operation, deadline: Deadline, access: Access) -> Web:
     """For models that call nothing."""
     raise AssertionError(f"{operation.name} was called")
 
@@ -38,6 +43,7 @@ def turns(
     turn_seconds: float = 30.0,
     background: bool = True,
     admission: Admission | None = None,
+    accesses: Accesses = NOBODY,
     tokens_per_owner: int | None = None,
     tokens: int | None = None,
     report: Callable[[str, Mapping[str, Any]], None] = lambda message, fields: None,
@@ -46,7 +52,7 @@ def turns(
     records = Records(documents, below=lambda most: most / 2)
     backlog = Backlog(
         records=records,
-        answering=Answering(model, toolbox or Toolbox({}, no_web), instructions),
+        answering=Answering(model, toolbox or Toolbox({}, no_web, NOBODY.of(None)), instructions, accesses),
         limits=limits,
         ledger=Ledger(records, tokens_per_owner, tokens),
         topic=topic,

@@ -1,6 +1,7 @@
 """The product with a deployment's settings."""
 
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,15 @@ from starlette.routing import Route
 from functions.adapters.http import Edge
 from functions.adapters.http.life import Life
 from functions.adapters.sqlite import SqliteDocuments
-from functions.capabilities import CATALOGUE
 from functions.chat import Chat
 from functions.core.asking import Toolbox, standing_instructions
+from functions.core.caller import Callers
 from functions.core.model import Reply, Usage, User
 from functions.core.settings import Settings
 from functions.core.turn import Turns
 from tests import conversations
+from tests.catalogue import CATALOGUE
+from tests.conversations import NOBODY
 from tests.fakes import CannedWeb, Meddling, ScriptedModel
 
 DEPLOYED = {
@@ -58,7 +61,7 @@ async def opened(
     settings = Settings.read(DEPLOYED | {"ANONYMOUS_CHAT": "on"} | environment, CATALOGUE.apis)
     store = SqliteDocuments(folder / "documents.db")
     documents, model = Meddling(store), ScriptedModel(*(Reply(f"Answer {number}.", "stop", usage=Usage(1, 1)) for number in range(5)))
-    toolbox = Toolbox(CATALOGUE.operations, lambda operation, deadline: CannedWeb({}))
+    toolbox = Toolbox(CATALOGUE.operations, lambda operation, deadline, access: CannedWeb({}), NOBODY.of(None))
     turns = conversations.turns(documents, model, toolbox=toolbox, instructions=standing_instructions)
     routes = [Route(path, edge.__call__, methods=["GET", "POST", "DELETE"]) for path, edge in edges(settings, turns, toolbox).items()]
     async with httpx.AsyncClient(transport=httpx.ASGITransport(Starlette(routes=routes)), base_url=DEPLOYED["PUBLIC_BASE_URL"]) as client:
@@ -66,6 +69,11 @@ async def opened(
     await store.close()
 
 
+def callers(settings: Settings) -> Callers:
+    """Where nobody can sign in."""
+    return Callers(settings, None, (), time.time, NOBODY)
+
+
 def chat(settings: Settings, turns: Turns, toolbox: Toolbox) -> Edge:
     """The edge of conversations over these."""
-    return Chat(settings, turns.backlog.records.documents, turns, toolbox, Life()).edge()
+    return Chat(settings, callers(settings), None, turns.backlog.records.documents, turns, toolbox, Life()).edge()

@@ -84,8 +84,11 @@ class Meddling:
         self.lose_acknowledgements = lose_acknowledgements
         self.refuse_writes = refuse_writes
         self.commits: list[Sequence[Write]] = []
+        self.calls: list[tuple[str, Sequence[Key]]] = []
+        """Every get and every commit, with its documents."""
 
     async def get(self, keys: Sequence[Key], deadline: Deadline) -> Snapshot:
+        self.calls.append(("get", keys))
         return await self.documents.get(keys, deadline)
 
     async def list(self, collection: str, parent: str, *, after: str = "", limit: int, deadline: Deadline) -> Sequence[Document]:
@@ -98,6 +101,7 @@ class Meddling:
         if self.before:
             await self.before.pop(0)()
         self.commits.append(writes)
+        self.calls.append(("commit", [write.key for write in writes]))
         if self.refuse_writes:
             raise StoreUnavailable("The disk is full.")
         await self.documents.commit(writes, deadline)

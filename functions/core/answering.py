@@ -1,10 +1,11 @@
 """From a question to the turn that is kept of it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from traceback import clear_frames
 
+from functions.core.access import Access, Accesses
 from functions.core.asking import Tally, Toolbox, ask
 from functions.core.deadline import Deadline
 from functions.core.errors import CantileverError, DeadlinePassed
@@ -28,15 +29,17 @@ class Answering:
     toolbox: Toolbox
     instructions: Callable[[datetime], str]
     """What the operator tells the model, given the store's clock."""
+    accesses: Accesses
 
-    async def answer(self, turn: Turn, said: Sequence[Message], now: datetime, deadline: Deadline, tally: Tally) -> Ended:
+    async def answer(self, turn: Turn, access: Access, said: Sequence[Message], now: datetime, deadline: Deadline, tally: Tally) -> Ended:
         """What became of a pending turn. `said` is the conversation before it, `now` the store's clock.
 
         `tally` is the turn's own: what was asked before in vain is told with it.
         """
+        toolbox = replace(self.toolbox, access=access)
         try:
             async with deadline.limit():
-                answer = await ask(self.model, self.toolbox, self.instructions(now), [*said, User(turn.query)], deadline, tally)
+                answer = await ask(self.model, toolbox, self.instructions(now), [*said, User(turn.query)], deadline, tally)
         except TimeoutError:
             return failed(turn, DeadlinePassed("The answer was not ready in time; ask again."), tally, deadline)
         except CantileverError as error:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from functions.core.access import Access
 from functions.core.capability import Operation, Web
 from functions.core.deadline import Deadline
-from functions.core.errors import CantileverError, CapabilityFault, DeadlinePassed, Filtered, Invalid, TooLarge, Unauthenticated, Upstream
+from functions.core.errors import CantileverError, CapabilityFault, DeadlinePassed, Filtered, Invalid, TooLarge, Upstream
 from functions.core.model import Assistant, Call, Message, Model, Reply, Result, System, Usage, User
 from functions.core.stored import Step
+from functions.core.untrusted import RULE, fenced
 from functions.core.visible import visible, visible_json
 
 MAX_ROUNDS = 4
@@ -47,7 +49,9 @@ class Toolbox:
     """The operations that a turn may call, and how each gets its view of the outside world."""
 
     operations: Mapping[str, Operation]
-    web: Callable[[Operation, Deadline], Web]
+    web: Callable[[Operation, Deadline, Access], Web]
+    access: Access
+    """Whose operations they are; of a stranger, until a caller's is put in."""
     max_result: int = MAX_RESULT
     """Bytes of a result, as UTF-8."""
 
@@ -57,6 +61,8 @@ class Toolbox:
         ok = False
         try:
             text = await self.call(call.name, call.arguments, deadline)
+            if self.operations[call.name].scopes:  # Invitations, shared documents, mail: anybody may have written them.
+                text = fenced(text, self.operations[call.name].capability)
             ok = True
         except CapabilityFault:
             raise
@@ -72,7 +78,7 @@ class Toolbox:
 
         Raises:
             Invalid: there is no such operation, or it does not take these arguments.
-            Unauthenticated: it needs a signed-in user; nothing was called.
+            Unauthenticated, InsufficientScope: it needs a user, or what the user has not allowed; nothing was called.
             TooLarge: the result has more than `max_result` bytes.
             DeadlinePassed: it was not done in time.
             CantileverError: whatever the operation raises.
@@ -80,11 +86,10 @@ class Toolbox:
         operation = self.operations.get(name)
         if operation is None:
             raise Invalid(f"There is no operation of that name; there are: {', '.join(self.operations)}.")
-        if operation.scopes:
-            raise Unauthenticated(f"{name} needs a signed-in user, and there is no sign-in here yet.", scope=operation.capability)
         try:
             async with deadline.limit():
-                text = visible_json(await operation.run(self.web(operation, deadline), arguments))
+                await self.access.require(operation, deadline)
+                text = visible_json(await operation.run(self.web(operation, deadline, self.access), arguments))
         except TimeoutError as error:
             raise DeadlinePassed(f"{name} was not done in time.") from error
         if len(text.encode()) > self.max_result:
@@ -110,6 +115,8 @@ async def ask(model: Model, toolbox: Toolbox, instructions: str, said: Sequence[
         Upstream: the model failed, or calls on without answering.
         Refused: the model does not serve us as we are configured.
     """
+    if any(operation.scopes for operation in toolbox.operations.values()):
+        instructions = f"{instructions} {RULE}"
     messages: list[Message] = [System(instructions), *(_shown(message) for message in said)]
     tools = [operation.tool for operation in toolbox.operations.values()]
     calls_left = MAX_CALLS

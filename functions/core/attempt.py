@@ -9,17 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from functions.core.access import Access
+from functions.core.access import keys as keys_of
 from functions.core.answering import Ended
 from functions.core.asking import Tally
 from functions.core.backlog import Backlog
 from functions.core.conversation import Conversation, begun, behind, opened
 from functions.core.deadline import Deadline
-from functions.core.documents import ABSENT, Document, Expected, Key, Snapshot, Write
+from functions.core.documents import ABSENT, ANY, Delete, Document, Expected, Key, Place, Put, Snapshot, Write
 from functions.core.errors import CantileverError, KeyReused, NotFound, recalled
 from functions.core.leases import lease
 from functions.core.lines import MAX_WAITING, Lines, busy
 from functions.core.question import Done, Outcome, Pending, Question
-from functions.core.stored import TURNS, Tokens, Turn, Waiting, turn_key
+from functions.core.stored import TURNS, Head, Tokens, Turn, Waiting, owned_by, owned_key, turn_key
 
 SINCE = 20  # turns that are looked through for one that overtook us; it was among the last
 
@@ -39,6 +41,7 @@ class Attempt:
     """What goes on behind the request."""
     turn: Turn | None = None
     tally: Tally = field(init=False)
+    access: Access = field(init=False)
     work: asyncio.Task[Ended] | None = None
     heard: tuple[str, int] | None = None
     """What `work` was told of the conversation."""
@@ -55,10 +58,12 @@ class Attempt:
         """
         backlog, turn_id = self.backlog, self.question.turn_id or self.backlog.new_id()
         self.tally = Tally(self.deadline.clock())
-        keys = [self.key, turn_key(self.key, turn_id), *backlog.ledger.keys(self.question.spender)]
+        bearer = self.question.bearer
+        self.access = backlog.answering.accesses.of(bearer)
+        keys = [self.key, turn_key(self.key, turn_id), *backlog.ledger.keys(self.question.spender), *(keys_of(bearer) if bearer else ())]
         try:
             async with self.lines.place(self.key, self.patience):
-                outcome = await backlog.records.change(keys, partial(self._decided, turn_id), self.deadline)
+                outcome = await backlog.records.change(keys, partial(self._written, turn_id), self.deadline)
                 if self.holder and self.work and self.turn:
                     self.going_on = backlog.keep_on(self.key, self.holder, self.turn, self.work, self.tally, self.deadline.clock)
         finally:
@@ -73,9 +78,31 @@ class Attempt:
             raise outcome
         return outcome
 
-    async def _decided(self, turn_id: str, found: Snapshot) -> tuple[Outcome | CantileverError, Sequence[Write]]:
+    async def _written(self, turn_id: str, found: Snapshot) -> tuple[Outcome | CantileverError, Sequence[Write]]:
+        """What `_decided` says; and with a conversation that is somebody's own from now on, whose it is, and that it is a stranger's no more."""
+        self.access.saw(found, self.deadline)
+        adopted = await self._adopted(found)
+        outcome, writes = await self._decided(turn_id, found, adopted)
+        owner, begins = self.question.bearer, self.key not in found.documents
+        if not writes or owner is None or not begins:
+            return outcome, writes
+        ours = Put(owned_key(self.key), "{}", ANY, Place(owned_by(owner.user), self.key.id))
+        return outcome, [*writes, ours, *([Delete(adopted.key, adopted.version)] if adopted else [])]
+
+    async def _adopted(self, found: Snapshot) -> Document | None:
+        """The stranger's conversation that goes on as this one, where there is one and nothing of it is still being answered."""
+        key = self.question.adopts
+        if key is None or self.key in found.documents:
+            return None
+        head = (await self.backlog.records.documents.get([key], self.deadline)).documents.get(key)
+        conversation = opened(key, head, found.read_at)
+        if conversation and conversation.head.queue:
+            raise busy()
+        return head if conversation else None
+
+    async def _decided(self, turn_id: str, found: Snapshot, adopted: Document | None) -> tuple[Outcome | CantileverError, Sequence[Write]]:
         """What is to be written, by what was found, and what came of it. Asks the model where it has not heard this conversation."""
-        conversation = self._conversation(found)
+        conversation = self._conversation(found, adopted)
         document = found.documents.get(turn_key(self.key, turn_id))
         holder, self.holder, self.unattended = self.holder, "", False
         if document and conversation.has(document) and (known := self._known(document)):
@@ -101,8 +128,10 @@ class Attempt:
             return ended.error, ()  # Nobody knows the token of this conversation, and nobody will.
         return ended.error or Done(ended.turn), conversation.kept(ended.turn, self.backlog.limits, expected)
 
-    def _conversation(self, found: Snapshot) -> Conversation:
+    def _conversation(self, found: Snapshot, adopted: Document | None) -> Conversation:
         """The conversation that was found, or one that begins."""
+        if adopted:
+            return Conversation(self.key, Head.required(adopted.body), None, stored=False)
         head = found.documents.get(self.key)
         conversation = opened(self.key, head, found.read_at)
         if conversation is None and self.question.session == "known":
@@ -120,6 +149,7 @@ class Attempt:
             milliseconds=0,
             keyed=self.question.key is not None,
             spender=self.question.spender,
+            bearer=self.question.bearer,
         )
 
     def _known(self, document: Document) -> Outcome | CantileverError | None:
@@ -150,7 +180,7 @@ class Attempt:
 
     def _begun_work(self, turn: Turn, conversation: Conversation, found: Snapshot) -> asyncio.Task[Ended]:
         self.heard = conversation.heard
-        self.work = self.backlog.began(turn, conversation, found.read_at, self.tally, self.deadline.clock)
+        self.work = self.backlog.began(turn, self.access, conversation, found.read_at, self.tally, self.deadline.clock)
         return self.work
 
     def _drop_work(self) -> None:

@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Protocol
 
+from functions.core.access import Access
 from functions.core.announcement import Announcement
 from functions.core.answering import Answering, Ended, failed
 from functions.core.asking import Tally
@@ -92,10 +93,12 @@ class Backlog:
         """Whether a turn may go on in this process behind its request."""
         return self.background and not self.stopping
 
-    def began(self, turn: Turn, conversation: Conversation, now: datetime, tally: Tally, clock: Clock) -> asyncio.Task[Ended]:
+    def began(
+        self, turn: Turn, access: Access, conversation: Conversation, now: datetime, tally: Tally, clock: Clock
+    ) -> asyncio.Task[Ended]:
         """Somebody answering the turn, from now on."""
         deadline = Deadline.after(self.turn_seconds, clock)
-        work = asyncio.create_task(self.answering.answer(turn, conversation.messages(), now, deadline, tally))
+        work = asyncio.create_task(self.answering.answer(turn, access, conversation.messages(), now, deadline, tally))
         work.add_done_callback(lambda done: done.cancelled() or done.exception())  # Nobody may want it any more.
         return work
 
@@ -223,7 +226,9 @@ class Backlog:
             gone = Abandoned(f"This question could not be answered in {MAX_BEGUN} attempts; ask it in other words.")
             ended = failed(first.turn, gone, tally, Deadline.after(0, clock))
             return _Held(key, holder, first.turn, asyncio.create_task(_settled(ended)), tally)
-        return _Held(key, holder, first.turn, self.began(first.turn, first.conversation, first.now, tally, clock), tally)
+        access = self.answering.accesses.of(first.turn.bearer)
+        work = self.began(first.turn, access, first.conversation, first.now, tally, clock)
+        return _Held(key, holder, first.turn, work, tally)
 
 
 async def _settled(ended: Ended) -> Ended:

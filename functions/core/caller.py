@@ -1,12 +1,15 @@
 """Who calls, and which conversations they may reach."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 
+from functions.core.access import Access, Accesses
+from functions.core.access_token import Verifier
 from functions.core.errors import Unauthenticated
 from functions.core.question import Question
 from functions.core.settings import Settings
-from functions.core.stored import digest
+from functions.core.stored import Bearer, conversation_key, digest
 
 ANONYMOUS = ""
 """The owner of conversations that nobody signed in for: the session token alone opens them."""
@@ -24,11 +27,15 @@ class Caller:
     known: bool
     """Whether we know who it is: a signed-in user, or the one person of a local world. Only those may name a conversation themselves;
     a stranger goes on with a token that we minted, which is a secret."""
+    stranger: str = ANONYMOUS
+    """Whose they were before they signed in."""
+    access: Access = field(default_factory=lambda: Access(None, None))
+    """What they may reach of their own at Google; a stranger, nothing."""
 
     @property
-    def signed_in(self) -> bool:
-        """Whether they are a person that we know by their sign-in."""
-        return self.owner not in (ANONYMOUS, LOCAL)
+    def bearer(self) -> Bearer | None:
+        """Whose access token they showed; None where they are nobody that we know by a sign-in."""
+        return self.access.bearer
 
     def question(self, query: str, session_id: str | None, hint: str | None, new_id: Callable[[], str], key: str | None = None) -> Question:
         """What they ask, in the conversation they mean.
@@ -38,33 +45,62 @@ class Caller:
         Idempotency-Key: a conversation that begins with it is the same when it is sent again; but a stranger's may be anybody's.
         """
         if session_id is not None:
-            return Question(self.owner, session_id, query, "any" if self.known else "known", key, self.signed_in)
+            adopts = conversation_key(self.stranger, session_id) if self.bearer else None
+            return Question(self.owner, session_id, query, "any" if self.known else "known", key, self.bearer, adopts)
         if self.known and (name := hint or key):
-            return Question(self.owner, _named_after("hint" if hint else "key", name), query, "any", key, self.signed_in)
-        return Question(self.owner, new_id(), query, "new", key, self.signed_in)
+            return Question(self.owner, _named_after("hint" if hint else "key", name), query, "any", key, self.bearer)
+        return Question(self.owner, new_id(), query, "new", key, self.bearer)
 
 
-def identified(settings: Settings, authorization: str | None) -> Caller:
-    """Who calls, by the Authorization header.
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """Tells callers apart by their Authorization header. Neither the store nor Google is asked: whether a grant still lives is read with
+    what the request reads anyway (core/access.py)."""
 
-    Raises:
-        Unauthenticated: it is not valid here.
-    """
-    if authorization is not None:
-        raise Unauthenticated("This deployment has no sign-in, so no token is valid here; call without Authorization.")
-    return Caller(LOCAL, known=True) if settings.local else Caller(ANONYMOUS, known=False)
+    settings: Settings
+    verifier: Verifier | None
+    """None: there is no sign-in."""
+    audiences: Collection[str]
+    """The resources that a token may be for, to be good here."""
+    now: Callable[[], float]
+    """Seconds since 1970, as a token's `exp` counts them."""
+    accesses: Accesses
 
+    def identified(self, authorization: str | None) -> Caller:
+        """Who calls.
 
-def admitted(settings: Settings, authorization: str | None) -> Caller:
-    """Who calls, where callers without a token may be refused: whatever spends the model's tokens.
+        Raises:
+            Unauthenticated: what is shown is not valid here.
+        """
+        if authorization is None:
+            return Caller(LOCAL, known=True) if self.settings.local else Caller(ANONYMOUS, known=False)
+        if self.verifier is None:
+            raise Unauthenticated("This deployment has no sign-in, so no token is valid here; call without Authorization.")
+        shown = re.fullmatch(r"(?i:bearer) +(\S+)", authorization)  # RFC 6750 §2.1: the scheme's case does not matter.
+        if shown is None:
+            raise Unauthenticated("Authorization is not of the form: Bearer, then an access token.")
+        claims = self.verifier.verify(shown[1], self.audiences, self.now())
+        bearer = Bearer(user=claims.sub, client_id=claims.client_id, family=claims.grant)
+        return Caller(claims.sub, known=True, stranger=LOCAL if self.settings.local else ANONYMOUS, access=self.accesses.of(bearer))
 
-    Raises:
-        Unauthenticated: they may not.
-    """
-    caller = identified(settings, authorization)
-    if caller.owner in (ANONYMOUS, LOCAL) and not settings.anonymous:
-        raise Unauthenticated("This deployment does not serve anonymous callers; its owner can set ANONYMOUS_CHAT=on.")
-    return caller
+    def admitted(self, authorization: str | None) -> Caller:
+        """Who calls, where callers without a token may be refused: whatever spends the model's tokens.
+
+        Raises:
+            Unauthenticated: they may not.
+        """
+        caller = self.identified(authorization)
+        self.require_admitted(caller)
+        return caller
+
+    def require_admitted(self, caller: Caller) -> None:
+        """Pass if this caller may spend the model's tokens.
+
+        Raises:
+            Unauthenticated: they may not.
+        """
+        if caller.bearer is None and not self.settings.anonymous:
+            raise Unauthenticated("Anonymous callers are not served here; connect first.")
 
 
 def _named_after(kind: str, name: str) -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "CHAT",
     "DELETE_CONVERSATION",
     "GET_ANSWER",
+    "GET_PROFILE",
     "GET_TRANSCRIPT",
     "RESERVED",
     "Api",
@@ -38,7 +39,9 @@ __all__ = [
     "operation",
 ]
 
-CHAT, GET_ANSWER, GET_TRANSCRIPT, DELETE_CONVERSATION = RESERVED = ("chat", "get_answer", "get_transcript", "delete_conversation")
+CHAT, GET_ANSWER, GET_TRANSCRIPT, DELETE_CONVERSATION, GET_PROFILE = RESERVED = (
+    "chat", "get_answer", "get_transcript", "delete_conversation", "get_profile",
+)  # fmt: skip
 """Our own operations (core/openapi.py, core/mcp_tools.py); no capability may publish one of these names."""
 
 
@@ -120,6 +123,13 @@ class Capability:
     restricted: bool = False
     """Whether it is off unless the deployment's owner enables it, because of what Google asks of whoever has its scopes: RESTRICTED."""
 
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """Language -> its name for people: the file's TITLES; else the file's own name as words."""
+
+    def title(self, language: str) -> str:
+        """Its name for people, in a language, or else in English."""
+        return self.titles.get(language) or self.titles.get(ENGLISH) or self.name.replace("_", " ").capitalize()
+
     @property
     def scopes(self) -> Sequence[Scope]:
         """Every scope that an operation of it names, once."""
@@ -151,8 +161,8 @@ class Catalogue:
         """Whether no operation changes anything."""
         return all(operation.read_only for operation in self.operations.values())
 
-    def enabled(self, names: Collection[str]) -> "Catalogue":
-        """This catalogue without the restricted capabilities that are not among `names`.
+    def enabled(self, names: Collection[str], *, sign_in: bool) -> "Catalogue":
+        """What a deployment offers: of the restricted capabilities those among `names`, and where nobody can sign in none that needs it.
 
         Raises:
             CapabilityFault: a name is none of a restricted capability.
@@ -160,7 +170,8 @@ class Catalogue:
         restricted = [capability.name for capability in self.capabilities if capability.restricted]
         if unknown := sorted(set(names) - set(restricted)):
             raise CapabilityFault(f"No restricted capability is called {unknown[0]}; there are: {', '.join(restricted) or 'none'}.")
-        return Catalogue(tuple(capability for capability in self.capabilities if not capability.restricted or capability.name in names))
+        on = [capability for capability in self.capabilities if not capability.restricted or capability.name in names]
+        return Catalogue(tuple(capability for capability in on if sign_in or not capability.scopes))
 
 
 def operation(
@@ -222,8 +233,8 @@ def collect(modules: Sequence[ModuleType]) -> Catalogue:
         translations, restricted = getattr(module, "TRANSLATIONS", {}), getattr(module, "RESTRICTED", False)
         if ENGLISH in translations:
             raise CapabilityFault(f"{module.__file__}: the English text is the docstring's first line; take it out of TRANSLATIONS.")
-        name = operations[0].capability
-        capabilities.append(Capability(name, description, tuple(operations), _examples(module), translations, restricted))
+        name, titles = operations[0].capability, getattr(module, "TITLES", {})
+        capabilities.append(Capability(name, description, tuple(operations), _examples(module), translations, restricted, titles))
     return Catalogue(tuple(capabilities))
 
 

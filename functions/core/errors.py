@@ -9,7 +9,6 @@
     │   ├── TooSlow            the body did not arrive in time
     │   ├── Forbidden          a page, a name or an account that may not reach us
     │   ├── InsufficientScope  the user has not allowed it, or Google did not grant it
-    │   ├── Unconfirmed        it changes something, and its user has not confirmed that
     │   ├── NotFound           no such thing, or not yours: the two look alike
     │   ├── MethodNotAllowed   the path exists, the method does not
     │   ├── KeyReused          an Idempotency-Key that was another question's
@@ -19,11 +18,13 @@
     ├── TryLater               the same request may succeed later
     │   ├── SessionBusy        other questions of the session are being answered
     │   ├── TooManyTurns       one owner asks more at a time than one may
+    │   ├── TooOften           one address asks more often than one may
     │   ├── Overloaded         this instance has as many turns as it can carry
     │   ├── OwnerSpent         one owner has used up the day's tokens
     │   ├── DeploymentSpent    everybody together has
     │   ├── DeadlinePassed     the request's own deadline passed
     │   ├── Upstream           a foreign system failed or did not answer
+    │   │   └── ClientAway     it is the client's own, which says who the client is
     │   └── StoreUnavailable   the document store failed or did not answer
     │       └── StoreExhausted it refuses for now, and nothing was written
     └── TellOperator           only the deployment's owner can mend it
@@ -99,7 +100,7 @@ class Forbidden(ChangeRequest):
 
 
 class InsufficientScope(ChangeRequest):
-    """The user has not allowed this client the capability, or Google did not grant a scope of it; the message says which."""
+    """The user has not allowed this client the capability, or Google did not grant a scope of it; the message has a link that asks for it."""
 
     code = "insufficient_scope"
 
@@ -109,12 +110,6 @@ class InsufficientScope(ChangeRequest):
         """The scope of ours that is needed, the name of a capability."""
         self.google_scopes = google_scopes
         """Those of Google's that the operation names."""
-
-
-class Unconfirmed(ChangeRequest):
-    """It changes something, and its user has not confirmed that (core/confirmation.py); nothing was done."""
-
-    code = "unconfirmed"
 
 
 class NotFound(ChangeRequest):
@@ -180,6 +175,12 @@ class TooManyTurns(TryLater):
     code = "too_many_turns"
 
 
+class TooOften(TryLater):
+    """One address asks for something more often than one address may."""
+
+    code = "too_often"
+
+
 class Overloaded(TryLater):
     """This instance has as many turns open as it can carry; this one was not begun."""
 
@@ -208,6 +209,10 @@ class Upstream(TryLater):
     """A foreign system failed, was busy, or did not answer."""
 
     code = "upstream_failed"
+
+
+class ClientAway(Upstream):
+    """The server of a client that is a document failed, was busy, or did not answer: so we do not know who asks."""
 
 
 class StoreUnavailable(TryLater):

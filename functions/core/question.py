@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from functions.core.documents import Key
-from functions.core.stored import Turn, conversation_key, digest
+from functions.core.stored import Bearer, Turn, conversation_key, digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,11 @@ class Question:
     """Whether the session token was minted for this question, must be one that we know, or may be one that the caller invented."""
     key: str | None = None
     """The caller's Idempotency-Key: within a session it names one turn, however often it is sent."""
-    signed_in: bool = False
-    """Whether the owner is a person that we know by their sign-in: their limits hold for all their sessions together."""
+    bearer: Bearer | None = None
+    """Whose access token came with it: then the owner is a person, and their limits hold for all their sessions together."""
+
+    adopts: Key | None = None
+    """The stranger's conversation of the same session token, which somebody who has signed in since goes on with as their own, once."""
 
     @property
     def conversation(self) -> Key:
@@ -29,7 +32,7 @@ class Question:
     @property
     def spender(self) -> str:
         """Whose limits it counts against: the owner's; a stranger's owner is the session."""
-        return self.owner if self.signed_in else self.conversation.id
+        return self.owner if self.bearer else self.conversation.id
 
     @property
     def identity(self) -> str | None:

@@ -15,6 +15,8 @@ from functions.core.errors import StoreUnavailable
 
 CONVERSATIONS = "conversations"
 TURNS = "turns"
+OWNED = "owned_conversations"
+"""A document for each conversation of somebody who signed in, so that theirs can be found: to be shown to them, and to be deleted."""
 
 SCHEMA = 2
 """Of what is stored; a revision that stores something else than this one reads counts on. 2: turns may be pending, heads have a queue."""
@@ -103,6 +105,16 @@ class Waiting(BaseModel):
     """How often somebody has begun to answer it."""
 
 
+class Bearer(BaseModel):
+    """Who showed an access token of ours, and of which grant it is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    user: str
+    client_id: str
+    family: str
+
+
 class Head(Stored):
     """What the next turn needs to know of a conversation."""
 
@@ -176,6 +188,8 @@ class Turn(TranscriptTurn, Stored):
     """Whether it was asked under an Idempotency-Key."""
     spender: str = ""
     """Whose limits it counts against."""
+    bearer: Bearer | None = None
+    """Whose access its operations have, whoever ends it: read anew, for it may have ended."""
 
     @property
     def spent(self) -> dict[str, int]:
@@ -186,6 +200,16 @@ class Turn(TranscriptTurn, Stored):
 def conversation_key(owner: str, session_id: str) -> Key:
     """The name of a conversation's head. Owner and token together: nobody can open another's conversation even with its token."""
     return Key(CONVERSATIONS, digest(owner, session_id))
+
+
+def owned_key(conversation: Key) -> Key:
+    """The name of the document that says whose a conversation is."""
+    return Key(OWNED, conversation.id)
+
+
+def owned_by(user: str) -> str:
+    """Under this those of a user are listed."""
+    return f"owned-{user}"
 
 
 def turn_key(conversation: Key, turn_id: str) -> Key:

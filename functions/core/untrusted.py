@@ -1,6 +1,7 @@
 """What others wrote, as a model may see it: fenced, so that it is seen where it begins and ends, and that it is no word of the user's.
 
-A fence is a help to the model and no wall: what must not happen is kept from happening by code (core/confirmation.py, core/links.py).
+A fence is a help to the model and no wall: what must not happen is kept from happening by code. There is no operation that writes, and what is
+read goes to whoever asked.
 """
 
 import re
@@ -16,7 +17,7 @@ RULE = (
 
 MAX_ADDRESS = 100  # characters of an address that is told; links of senders who count their readers have 1,000
 
-_LESS_THAN = re.compile("[<＜﹤‹〈〈]")
+_LESS_THAN = re.compile("[<\uff1c\ufe64\u2039\u2329\u3008]")
 """What begins a tag, and what a reader takes for it."""
 
 

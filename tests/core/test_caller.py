@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from functions.core.caller import Caller, admitted, identified
+from functions.core.access import Accesses
+from functions.core.caller import Caller, Callers
 from functions.core.errors import Unauthenticated
 from functions.core.question import Question
 from functions.core.settings import Settings
@@ -67,22 +68,28 @@ def test_a_stranger_may_only_go_on_with_what_we_minted() -> None:
     assert (asked(STRANGER, session_id="token").session, asked(ALICE, session_id="token").session) == ("known", "any")
 
 
+def callers(**environ: str) -> Callers:
+    return Callers(Settings.read(environ), None, (), lambda: 0.0, Accesses(None))
+
+
 def test_the_one_person_of_a_local_world_is_known() -> None:
-    assert identified(Settings.read({}), None).known
-    assert admitted(Settings.read({}), None).known
-    assert not identified(Settings.read(DEPLOYED), None).known
+    assert callers().identified(None).known
+    assert callers().admitted(None).known
+    assert not callers(**DEPLOYED).identified(None).known
 
 
 def test_where_deployed_nobody_is_admitted_without_the_owners_word() -> None:
-    with pytest.raises(Unauthenticated, match="ANONYMOUS_CHAT=on"):
-        admitted(Settings.read(DEPLOYED), None)
+    with pytest.raises(Unauthenticated, match="not served"):
+        callers(**DEPLOYED).admitted(None)
 
-    assert admitted(Settings.read(DEPLOYED | {"ANONYMOUS_CHAT": "on"}), None) == STRANGER
+    assert callers(**DEPLOYED, ANONYMOUS_CHAT="on").admitted(None) == STRANGER
 
 
 @pytest.mark.parametrize("token", ["", "Bearer", "Bearer x", "Basic YTpi"])
 @pytest.mark.parametrize("environ", [{}, DEPLOYED, DEPLOYED | {"ANONYMOUS_CHAT": "on"}], ids=["local", "deployed", "opened"])
-def test_no_token_is_valid_yet(environ: dict[str, str], token: str) -> None:
-    for who in (identified, admitted):
+def test_without_sign_in_no_token_is_valid(environ: dict[str, str], token: str) -> None:
+    who = callers(**environ)
+
+    for let_in in (who.identified, who.admitted):
         with pytest.raises(Unauthenticated, match="no sign-in"):
-            who(Settings.read(environ), token)
+            let_in(token)

@@ -199,9 +199,9 @@ def test_a_restricted_capability_is_off_unless_it_is_named(tmp_path: Path) -> No
     everything = collect([written(tmp_path, HEAD + GOOD), written(tmp_path, HEAD + "RESTRICTED = True\n" + MAIL, "mail")])
 
     assert list(everything.operations) == ["count_mails", "count_more_mails", "count_stars"]
-    assert list(everything.enabled([]).operations) == ["count_stars"]
-    assert [api.name for api in everything.enabled([]).apis] == ["sky"]
-    assert list(everything.enabled(["mail"]).operations) == list(everything.operations)
+    assert list(everything.enabled([], sign_in=True).operations) == ["count_stars"]
+    assert [api.name for api in everything.enabled([], sign_in=True).apis] == ["sky"]
+    assert list(everything.enabled(["mail"], sign_in=True).operations) == list(everything.operations)
 
 
 @pytest.mark.parametrize("name", ["stars", "post", ""])
@@ -209,4 +209,4 @@ def test_what_is_not_restricted_cannot_be_enabled(tmp_path: Path, name: str) -> 
     everything = collect([written(tmp_path, HEAD + GOOD), written(tmp_path, HEAD + "RESTRICTED = True\n" + MAIL, "mail")])
 
     with pytest.raises(CapabilityFault, match=rf"No restricted capability is called {name}; there are: mail\."):
-        everything.enabled([name])
+        everything.enabled([name], sign_in=True)

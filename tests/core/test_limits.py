@@ -9,13 +9,14 @@ import pytest
 
 from functions.adapters.sqlite import SqliteDocuments
 from functions.core.admission import Admission
-from functions.core.documents import Document, Documents, Key, Snapshot, Version
+from functions.core.documents import ABSENT, Document, Documents, Key, Put, Snapshot, Version
 from functions.core.errors import DeploymentSpent, Overloaded, OwnerSpent, StoreUnavailable, TooManyTurns
 from functions.core.model import Call, Reply, Usage
+from functions.core.oauth.records import Family, family_key
 from functions.core.question import Done, Pending, Question
 from functions.core.records import Records
 from functions.core.spend import DEPLOYMENT, MAX_AT_ONCE, SPEND, Ledger
-from functions.core.stored import Tokens, Turn, digest
+from functions.core.stored import Bearer, Tokens, Turn, digest
 from tests import conversations
 from tests.deadlines import soon
 from tests.fakes import Meddling, Published, ScriptedModel
@@ -32,7 +33,8 @@ async def documents(tmp_path: Path) -> AsyncIterator[Documents]:
 
 
 def asked(session: str, owner: str = "", *, signed_in: bool = False) -> Question:
-    return Question(owner, session, f"question in {session}", "any", signed_in=signed_in)
+    bearer = Bearer(user=owner, client_id="c-1", family=owner) if signed_in else None
+    return Question(owner, session, f"question in {session}", "any", bearer=bearer)
 
 
 # What is open
@@ -52,6 +54,9 @@ async def test_an_instance_that_is_full_says_so_at_once(documents: Documents) ->
 
 
 async def test_one_owner_does_not_fill_the_instance(documents: Documents) -> None:
+    for owner in ("ada", "bob"):
+        family = Family(user=owner, client_id="c-1", capabilities=(), resource="", created_at=NOW, expires_at=NOW + timedelta(days=3650))
+        await documents.commit([Put(family_key(owner), family.model_dump_json(), ABSENT)], soon())
     running = conversations.turns(documents, ScriptedModel(0.3, 0.3, SAID, SAID, SAID), admission=Admission(most=9, most_per_owner=2))
     mine = [asyncio.create_task(running.run(asked(f"{number}", "ada", signed_in=True), soon())) for number in range(2)]
     await asyncio.sleep(0.05)

@@ -6,12 +6,12 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from functions.capabilities import CATALOGUE
 from functions.core.capability import Catalogue, collect
 from functions.core.mcp_tools import INSTRUCTIONS_READ, ChatResult, instructions, tools
 from functions.core.question import Done, Pending
 from functions.core.settings import Settings
 from functions.core.stored import Turn
+from tests.catalogue import CATALOGUE
 from tests.core.test_capability import GOOD, HEAD, written
 
 PLAIN, CHATTING = Settings.read({}), Settings.read({"MCP_CHAT": "on"})

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from functions.capabilities import CATALOGUE
 from functions.core.capability import Catalogue, Example
 from functions.core.plugin_package import CATEGORIES, LOGO, Unpublishable, package, package_name
 from functions.core.setting_kinds import Category
 from functions.core.settings import Settings
 from infra.plugin_package import LOGO as ASSET
+from tests.catalogue import CATALOGUE
 from tests.published import CONFIGURATION
 
 LOCAL = {name: value for name, value in CONFIGURATION.items() if name != "K_SERVICE"}

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from functions.capabilities import CATALOGUE
 from functions.core.capability import Api, Capability, Catalogue, Example, Operation, Published, Scope, Web, operation
 from functions.core.mcp_tools import tools
 from functions.core.submission import left_to_do
+from tests.catalogue import CATALOGUE
 from tests.core.test_plugin_package import files, settings, with_examples
 
 

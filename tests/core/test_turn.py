@@ -10,7 +10,6 @@ from typing import Literal
 import pytest
 
 from functions.adapters.sqlite import SqliteDocuments
-from functions.capabilities import CATALOGUE
 from functions.core.asking import Toolbox
 from functions.core.conversation import Limits
 from functions.core.documents import Document, Documents, Key
@@ -21,6 +20,7 @@ from functions.core.stored import conversation_key
 from functions.core.transcript import Entry, page, remove
 from functions.core.turn import Turns
 from tests import conversations
+from tests.catalogue import CATALOGUE
 from tests.deadlines import soon
 from tests.fakes import CannedWeb, Meddling, Scripted, ScriptedModel
 
@@ -55,7 +55,7 @@ def turns(
 ) -> tuple[Turns, ScriptedModel]:
     model = ScriptedModel(*script)
     numbered = (f"{ids}-{number}" for number in itertools.count(1))
-    toolbox = Toolbox(CATALOGUE.operations, lambda operation, deadline: web or CannedWeb(BEIJING))
+    toolbox = Toolbox(CATALOGUE.operations, lambda operation, deadline, access: web or CannedWeb(BEIJING), conversations.NOBODY.of(None))
     return conversations.turns(documents, model, toolbox=toolbox, limits=limits, new_id=lambda: next(numbered)), model
 
 

@@ -1,0 +1,231 @@
+"""What a caller may reach of their own: both records have to allow it, and what was taken back is gone within five seconds, a turn's work included."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.adapters.sqlite import SqliteDocuments
+from functions.core.access import FRESH_SECONDS, Access, Accesses, Grants, keys
+from functions.core.capability import Api, Operation, Published, Scope, Web, operation
+from functions.core.deadline import Deadline
+from functions.core.documents import ANY, Delete, Documents, Put
+from functions.core.errors import CantileverError, Disconnected, InsufficientScope, Unauthenticated
+from functions.core.model import Reply, Usage
+from functions.core.oauth.records import Allowed, Consent, Family, GoogleGrant, consent_key, family_key, google_grant_key
+from functions.core.question import Done, Question
+from functions.core.stored import Bearer
+from tests import conversations
+from tests.deadlines import soon
+from tests.fakes import Meddling, ScriptedModel
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+ADA = Bearer(user="u-ada", client_id="c-1", family="f1")
+EVENTS = Scope("https://www.googleapis.com/auth/calendar.events.readonly", {"en": "See your events"})
+CALENDAR = Api("calendar", "https://www.googleapis.com/calendar/v3", google=True)
+
+
+class Nothing(Published):
+    """No result worth mentioning."""
+
+
+@operation(apis=[CALENDAR], scopes=[EVENTS], read_only=True, open_world=False)
+async def list_events(web: Web) -> Nothing:
+    """List events."""
+    return Nothing()
+
+
+@operation(apis=[], scopes=[], read_only=True, open_world=False)
+async def tell_nothing(web: Web) -> Nothing:
+    """Tell nothing."""
+    return Nothing()
+
+
+NEEDS: Operation = list_events
+CAPABILITY = NEEDS.capability
+
+
+@dataclass
+class Google:
+    """Google's tokens for its users."""
+
+    error: CantileverError | None = None
+    asked: list[str] = field(default_factory=list)
+
+    async def token(self, grant: GoogleGrant, deadline: Deadline, *, refused: str | None) -> str:
+        self.asked.append(grant.user)
+        if self.error:
+            raise self.error
+        return f"token {len(self.asked)}"
+
+
+@dataclass
+class Clock:
+    """Seconds, moved by the test."""
+
+    at: float = 0.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+@pytest.fixture
+async def documents(tmp_path: Path) -> AsyncIterator[Documents]:
+    store = SqliteDocuments(tmp_path / "grants.db")
+    yield store
+    await store.close()
+
+
+async def stored(documents: Documents, *, family: bool = True, allowed: tuple[str, ...] = (CAPABILITY,), **grant: Any) -> None:
+    """Ada's grant, as the authorization server writes it."""
+    capabilities = {name: Allowed(since=NOW) for name in allowed}
+    consent = Consent(user=ADA.user, client_id=ADA.client_id, client_name="", origin="", since=NOW, capabilities=capabilities)
+    google = GoogleGrant(**{"user": ADA.user, "email": "", "scopes": (EVENTS.name,), "refresh_token": "sealed", "since": NOW, **grant})
+    ends = datetime.now(UTC) + timedelta(days=1)
+    kept = Family(user=ADA.user, client_id=ADA.client_id, capabilities=(), resource="", created_at=NOW, expires_at=ends)
+    writes: list[Any] = [
+        Put(consent_key(ADA.user, ADA.client_id), consent.model_dump_json(), ANY),
+        Put(google_grant_key(ADA.user), google.model_dump_json(), ANY),
+        Put(family_key(ADA.family), kept.model_dump_json(), ANY) if family else Delete(family_key(ADA.family), ANY),
+    ]
+    await documents.commit(writes, soon())
+
+
+def accesses(documents: Documents, google: Google | None = None) -> Accesses:
+    return Accesses(Grants(documents, google or Google(), "https://plugin.example.com", lambda: NOW))
+
+
+def access(documents: Documents, google: Google | None = None, bearer: Bearer | None = ADA) -> Access:
+    return accesses(documents, google).of(bearer)
+
+
+async def test_what_both_records_allow_gets_a_token(documents: Documents) -> None:
+    await stored(documents)
+    ada = access(documents)
+
+    await ada.require(NEEDS, soon())
+
+    assert await ada.token(soon()) == "token 1"
+
+
+async def test_a_stranger_is_told_what_to_connect_for(documents: Documents) -> None:
+    with pytest.raises(Unauthenticated) as refused:
+        await access(documents, bearer=None).require(NEEDS, soon())
+
+    assert refused.value.scope == CAPABILITY
+    await access(documents, bearer=None).require(tell_nothing, soon())
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "word"),
+    [
+        ({"family": False}, Unauthenticated, "connect again"),
+        ({"allowed": ()}, InsufficientScope, "not allowed"),
+        ({"allowed": ("other",)}, InsufficientScope, "not allowed"),
+        ({"scopes": ()}, InsufficientScope, EVENTS.name),
+        ({"scopes": (f"{EVENTS.name}.more",)}, InsufficientScope, EVENTS.name),
+        ({"refresh_token": None}, Disconnected, "connect again"),
+    ],
+)
+async def test_where_one_record_does_not_allow_it_nothing_is_given(
+    documents: Documents, changed: dict[str, Any], error: type[CantileverError], word: str
+) -> None:
+    await stored(documents, **changed)
+    google = Google()
+
+    with pytest.raises(error, match=word):
+        await access(documents, google).require(NEEDS, soon())
+
+    assert google.asked == []
+
+
+async def test_a_refusal_has_a_link_that_asks_for_exactly_what_is_missing(documents: Documents) -> None:
+    await stored(documents, allowed=())
+
+    with pytest.raises(InsufficientScope) as refused:
+        await access(documents).require(NEEDS, soon())
+
+    assert f"https://plugin.example.com/oauth/allow?client_id=c-1&capability={CAPABILITY}" in refused.value.message
+    assert refused.value.scope == CAPABILITY
+
+
+@pytest.mark.parametrize("other", [{"user": "u-bob"}, {"client_id": "c-2"}])
+async def test_a_family_of_another_user_or_client_opens_nothing(documents: Documents, other: dict[str, str]) -> None:
+    await stored(documents)
+
+    with pytest.raises(Unauthenticated):
+        await access(documents, bearer=ADA.model_copy(update=other)).require_alive(soon())
+
+
+async def test_a_grant_that_google_withdrew_is_kept_as_such(documents: Documents) -> None:
+    await stored(documents)
+    google = Google(Disconnected("withdrawn"))
+
+    with pytest.raises(Disconnected):
+        await access(documents, google).token(soon())
+    for _ in range(2):
+        with pytest.raises(Disconnected):
+            await access(documents, google).require(NEEDS, soon())
+
+    assert len(google.asked) == 1
+
+
+async def test_what_was_read_is_believed_for_five_seconds(documents: Documents) -> None:
+    await stored(documents)
+    clock, counted = Clock(), Meddling(documents)
+    ada = access(counted)
+    deadline = Deadline.after(1000, clock)
+    await ada.require(NEEDS, deadline)
+    await documents.commit([Delete(family_key(ADA.family), ANY)], soon())
+
+    clock.at = FRESH_SECONDS - 0.1
+    await ada.require(NEEDS, deadline)
+    clock.at = FRESH_SECONDS
+    with pytest.raises(Unauthenticated):
+        await ada.require(NEEDS, deadline)
+
+
+async def test_when_it_was_last_used_is_kept_to_the_hour(documents: Documents) -> None:
+    await stored(documents)
+    key = consent_key(ADA.user, ADA.client_id)
+
+    async def used() -> Any:
+        await access(documents).require(NEEDS, soon())
+        document = (await documents.get([key], soon())).documents[key]
+        return document.version, json.loads(document.body)["capabilities"][CAPABILITY]["last_used"]
+
+    first, when = await used()
+    again, _ = await used()
+
+    assert datetime.fromisoformat(when) == NOW
+    assert again == first, "it was not written again"
+
+
+async def test_a_turn_of_somebody_who_signed_in_costs_no_round_trip_more(documents: Documents) -> None:
+    await stored(documents)
+    counted = Meddling(documents)
+    model = ScriptedModel(Reply("Answer.", "stop", usage=Usage(1, 1)), Reply("Answer.", "stop", usage=Usage(1, 1)))
+    turns = conversations.turns(counted, model, accesses=accesses(counted))
+    question = Question(ADA.user, "session", "What is new?", "any", bearer=ADA)
+    await turns.run(question, soon())
+    calls = len(counted.calls)
+
+    assert isinstance(await turns.run(Question(ADA.user, "session", "And now?", "any", bearer=ADA), soon()), Done)
+
+    assert [call for call, _ in counted.calls[calls:]] == ["get", "commit"]
+    assert set(keys(ADA)) <= set(counted.calls[calls][1])
+
+
+async def test_a_turn_of_a_grant_that_has_ended_asks_no_model_and_keeps_nothing(documents: Documents) -> None:
+    await stored(documents, family=False)
+    model = ScriptedModel()
+    turns = conversations.turns(documents, model, accesses=accesses(documents))
+
+    with pytest.raises(Unauthenticated):
+        await turns.run(Question(ADA.user, "session", "What is new?", "any", bearer=ADA), soon())
+
+    assert model.asked == []
