@@ -1,4 +1,4 @@
-"""The deployed names: `manifest`, `chat`, `mcp`, `worker`, and `plugin`, which is the first three behind one entry point.
+"""The deployed names: `manifest`, `auth`, `chat`, `mcp`, `worker`, and `plugin`, which is the first four behind one entry point.
 
 `functions-framework --target=chat` and `gcloud functions deploy --entry-point=chat` ask this module for `chat`; only then is
 functions/chat.py loaded, so that each function loads only what it needs.
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-FUNCTIONS = ("manifest", "chat", "mcp", "worker", "plugin")
+FUNCTIONS = ("manifest", "auth", "chat", "mcp", "worker", "plugin")
 
 # The framework offers no option for either. Clients pause for seconds between calls, and 2 s, the default, closes on them in
 # mid-request (performance.md section 7). Cloud Run kills 10 s after SIGTERM, and gunicorn needs up to 2 s of its own.

@@ -1,6 +1,7 @@
 """Conversations: POST /chat, the transcript, and single operations by POST /tools/{operation}."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import functions_framework.aio
@@ -9,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import wiring
-from functions.adapters.http import Edge, Incoming, Life, accepted, answer, json_text, nothing
+from functions.adapters.http import Edge, Incoming, Life, Resource, accepted, answer, json_text, nothing
 from functions.capabilities import CATALOGUE
 from functions.core import strict_json, transcript
 from functions.core.asking import MAX_RESULT, Toolbox
-from functions.core.caller import Caller, admitted
+from functions.core.caller import Caller, Callers
 from functions.core.documents import Documents
 from functions.core.errors import Invalid, NotFound, Unauthenticated
 from functions.core.question import Done, Outcome
@@ -32,8 +33,19 @@ KEY_HEADER = "idempotency-key"
 class Chat:
     """The endpoints."""
 
-    def __init__(self, settings: Settings, documents: Documents, turns: Turns, toolbox: Toolbox, life: Life) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        callers: Callers,
+        resource: Resource | None,
+        documents: Documents,
+        turns: Turns,
+        toolbox: Toolbox,
+        life: Life,
+    ) -> None:
         self._settings = settings
+        self._callers = callers
+        self._resource = resource
         self._documents = documents
         self._turns = turns
         self._toolbox = toolbox
@@ -52,6 +64,7 @@ class Chat:
             budget_seconds=self._settings.chat_budget_seconds,
             project=self._settings.google_cloud_project,
             names=self._settings.names,
+            resource=self._resource,
             life=self._life,
         )
 
@@ -71,12 +84,13 @@ class Chat:
         return await self._answer(caller, strict_json.read(AnswerRequest, await incoming.body()), incoming)
 
     async def _answer(self, caller: Caller, asked: AnswerRequest, incoming: Incoming) -> Response:
+        await caller.access.require_alive(incoming.deadline)
         outcome = await self._turns.poll(caller.owner, asked.session_id, asked.turn_id, incoming.deadline)
         return _told(asked.session_id, outcome, incoming)
 
     async def read(self, incoming: Incoming) -> Response:
         """GET /chat/{session_id}: a page of the transcript."""
-        owner = self._owner_by_url(incoming)
+        owner = await self._owner_by_url(incoming)
         session_id, wanted = incoming.path["session_id"], _page(incoming.request)
         entries = await transcript.page(
             self._documents, owner, session_id, after=wanted.after, limit=wanted.limit + 1, deadline=incoming.deadline
@@ -85,23 +99,24 @@ class Chat:
 
     async def remove(self, incoming: Incoming) -> Response:
         """DELETE /chat/{session_id}: the conversation and all its turns."""
-        owner = self._owner_by_url(incoming)
+        owner = await self._owner_by_url(incoming)
         await transcript.remove(self._documents, owner, incoming.path["session_id"], incoming.deadline)
         return nothing()
 
     async def call(self, incoming: Incoming) -> Response:
         """POST /tools/{operation}: one operation, without a model."""
-        self._admitted(incoming)
+        access = self._admitted(incoming).access
         name = incoming.path["operation"]
         if name not in self._toolbox.operations:
             raise NotFound(f"There is no operation of that name; there are: {', '.join(self._toolbox.operations)}.")
         incoming.notes["operation"] = name
-        return json_text(await self._toolbox.call(name, await incoming.body(), incoming.deadline))
+        await access.require_alive(incoming.deadline)
+        return json_text(await replace(self._toolbox, access=access).call(name, await incoming.body(), incoming.deadline))
 
     def _admitted(self, incoming: Incoming) -> Caller:
-        return admitted(self._settings, incoming.request.headers.get("authorization"))
+        return self._callers.admitted(incoming.request.headers.get("authorization"))
 
-    def _owner_by_url(self, incoming: Incoming) -> str:
+    async def _owner_by_url(self, incoming: Incoming) -> str:
         """Whose conversation a URL may name.
 
         Raises:
@@ -110,6 +125,7 @@ class Chat:
         caller = self._admitted(incoming)
         if not caller.known:
             raise Unauthenticated("An anonymous session token is a secret and may not stand in a URL; this needs a signed-in owner.")
+        await caller.access.require_alive(incoming.deadline)
         return caller.owner
 
 
@@ -150,7 +166,15 @@ def _page(request: Request) -> PageRequest:
 
 _settings = wiring.settings(CATALOGUE.apis)
 _services = wiring.services(CATALOGUE)
-EDGE = Chat(_settings, _services.documents, _services.turns, _services.toolbox(MAX_RESULT), _services.life).edge()
+EDGE = Chat(
+    _settings,
+    _services.callers(rest=True),
+    _services.resource,
+    _services.documents,
+    _services.turns,
+    _services.toolbox(MAX_RESULT),
+    _services.life,
+).edge()
 
 
 @functions_framework.aio.http

@@ -23,6 +23,8 @@ from functions.capabilities import CATALOGUE
 from functions.core.ai_plugin import ai_plugin, description_for_people
 from functions.core.capability import Capability, Catalogue
 from functions.core.errors import NotFound
+from functions.core.oauth.about import authorization_server, protected_resource
+from functions.core.oauth.authorize import Server
 from functions.core.openapi import openapi
 from functions.core.settings import Settings
 from functions.core.stored import TURN_LIFETIME
@@ -59,6 +61,11 @@ def documents(settings: Settings, catalogue: Catalogue) -> Mapping[str, Document
         "/logo.png": Document((ASSETS / "logo.png").read_bytes(), "image/png"),
         **{path: _page(path, settings, catalogue) for path in PAGES},
     }
+    if settings.signs_in:
+        server = Server.of(settings.public_base_url, catalogue)
+        found["/.well-known/oauth-authorization-server"] = _json(authorization_server(server))
+        resource = _json(protected_resource(server, settings.plugin_name))
+        found["/.well-known/oauth-protected-resource"] = found["/.well-known/oauth-protected-resource/mcp"] = resource
     if settings.classic_manifest:
         found["/.well-known/ai-plugin.json"] = found["/manifest.json"] = _json(ai_plugin(settings, catalogue))
     if settings.openai_apps_challenge:
@@ -111,6 +118,13 @@ def _page(path: str, settings: Settings, catalogue: Catalogue) -> Document:
     )
     credited = dict.fromkeys(api.attribution for api in catalogue.apis if api.attribution)
     escaped["attributions"] = "".join(f"<p>{html.escape(credit)}.</p>" for credit in credited)
+    signed_in = (ASSETS / "privacy_sign_in.html").read_text("utf-8")
+    escaped["sign_in"] = signed_in if settings.signs_in else ""
+    escaped["account"] = (
+        "It needs no account; one is made where you sign in."
+        if settings.signs_in
+        else "There is no account, and no name, e-mail address or position is asked for."
+    )
     body = Template((ASSETS / f"{path.strip('/')}.html").read_text("utf-8")).substitute(escaped)
     page = Template((ASSETS / "page.html").read_text("utf-8")).substitute(escaped, body=body)
     return Document(page.encode(), "text/html; charset=utf-8")
@@ -122,7 +136,7 @@ def _reached(capability: Capability, settings: Settings) -> str:
     return f" (asks {html.escape(', '.join(hosts))})" if hosts else ""
 
 
-EDGE = edge(wiring.settings(CATALOGUE.apis), CATALOGUE)
+EDGE = edge(wiring.settings(CATALOGUE.apis), wiring.enabled(CATALOGUE))
 
 
 @functions_framework.aio.http

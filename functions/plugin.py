@@ -4,11 +4,11 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions import chat, manifest, mcp
+from functions import auth, chat, manifest, mcp
 from functions.adapters.http import HEALTH, pattern
 from functions.routes import ROUTES
 
-EDGES = {"manifest": manifest.EDGE, "chat": chat.EDGE, "mcp": mcp.EDGE}
+EDGES = {"manifest": manifest.EDGE, "auth": auth.EDGE, "chat": chat.EDGE, "mcp": mcp.EDGE}
 
 _TABLE = [
     (pattern(HEALTH), chat.EDGE),  # It has everything that has to be opened.

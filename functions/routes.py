@@ -5,6 +5,9 @@ from collections.abc import Mapping
 ROUTES: Mapping[str, tuple[str, ...]] = {
     "manifest": (
         "/.well-known/ai-plugin.json",
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/oauth-protected-resource",
+        "/.well-known/oauth-protected-resource/mcp",
         "/.well-known/openai-apps-challenge",
         "/manifest.json",
         "/openapi.json",
@@ -19,6 +22,17 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
         "/answer",
         "/chat/{session_id}",
         "/tools/{operation}",
+    ),
+    "auth": (
+        "/oauth/authorize",
+        "/oauth/consent",
+        "/oauth/allow",
+        "/oauth/callback",
+        "/oauth/token",
+        "/oauth/revoke",
+        "/oauth/register",
+        "/oauth/jwks",
+        "/account",
     ),
     # Some clients add the slash; a redirect would lose their body. Nothing lies below.
     "mcp": ("/mcp", "/mcp/"),

@@ -1,6 +1,7 @@
 """The import rule and what follows from it (functions/__init__.py), read off the syntax tree."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-EDGES = {"manifest", "chat", "mcp", "worker", "plugin"}
+EDGES = {"manifest", "auth", "chat", "mcp", "worker", "plugin"}
 FOREIGN = {"google", "grpc", "aiohttp", "sqlite3", "tenacity", "cryptography", "joserfc", "nh3", "jinja2", "markupsafe"}
 PRODUCT = sorted([ROOT / "main.py", *(ROOT / "functions").rglob("*.py")])
 
@@ -18,13 +19,14 @@ MAY_IMPORT = {
     "core": {"core"},
     "capabilities": {"core", "capabilities"},
     "adapters": {"core", "adapters"},
-    "wiring": {"core", "adapters"},
+    "wiring": {"core", "adapters", "wiring"},
     "routes": set(),
     "manifest": {"core", "capabilities", "adapters.http", "wiring", "routes"},
+    "auth": {"core", "capabilities", "adapters.http", "wiring", "routes"},
     "chat": {"core", "capabilities", "adapters.http", "wiring", "routes"},
-    "mcp": {"core", "capabilities", "adapters.http", "wiring", "routes"},
+    "mcp": {"core", "capabilities", "adapters.http", "wiring", "routes", "mcp"},
     "worker": {"core", "capabilities", "adapters.http", "wiring", "routes"},
-    "plugin": {"manifest", "chat", "mcp", "adapters.http", "routes"},
+    "plugin": {"manifest", "auth", "chat", "mcp", "adapters.http", "routes"},
     "main": {"core"},
 }
 """Part of the house -> parts it may name."""
@@ -85,7 +87,7 @@ def test_core_needs_the_standard_library_and_pydantic_only(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PRODUCT, ids=id_of)
 def test_only_main_and_wiring_import_late(path: Path) -> None:
-    if id_of(path) in {"main.py", "functions/wiring.py"}:
+    if part(path) in {"main", "wiring"}:
         return
 
     assert [name for name, late in imports(path) if late] == []
@@ -98,7 +100,7 @@ def test_only_wiring_reads_the_environment(path: Path) -> None:
     attributes = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module == "os" for alias in node.names}
 
-    assert id_of(path) == "functions/wiring.py" or (attributes | names) & {"environ", "environb", "getenv"} == set()
+    assert part(path) == "wiring" or (attributes | names) & {"environ", "environb", "getenv"} == set()
 
 
 @pytest.mark.parametrize("path", PRODUCT, ids=id_of)
@@ -109,6 +111,52 @@ def test_status_codes_are_known_to_the_http_adapter_alone(path: Path) -> None:
     faults = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and str(node.value) in statuses]
 
     assert part(path) == "adapters" or faults == []
+
+
+SECRETS = re.compile(r"(?i)secret|password|token|verifier|csrf|signature|cookie|challenge$")
+
+COMPARES_ITS_OWN = {"functions/adapters/web.py", "functions/adapters/chat_completions.py"}
+"""They ask whether a credential of ours is another one by now: nobody else has a say in either side."""
+
+
+def secrets_compared(tree: ast.AST) -> list[str]:
+    """Comparisons by == or != of what is called as a secret is; core/oauth and the edges use hmac.compare_digest."""
+    by_value = [
+        node for node in ast.walk(tree) if isinstance(node, ast.Compare) and any(isinstance(sign, ast.Eq | ast.NotEq) for sign in node.ops)
+    ]
+    return [ast.unparse(node) for node in by_value if any(SECRETS.search(name_of(side)) for side in (node.left, *node.comparators))]
+
+
+def name_of(side: ast.expr) -> str:
+    """What one side of a comparison is called: `code.challenge` is a challenge, `parameters["client_secret"]` a client_secret."""
+    match side:
+        case ast.Name(id=name) | ast.Attribute(attr=name) | ast.Subscript(slice=ast.Constant(value=str(name))):
+            return name
+        case ast.Call(func=ast.Attribute(attr="get" | "pop"), args=[ast.Constant(value=str(name)), *_]):
+            return name
+        case ast.Call(func=ast.Attribute(value=inner, attr="encode" | "decode" | "strip" | "get_secret_value")):
+            return name_of(inner)
+        case _:
+            return ""
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=id_of)
+def test_secrets_are_compared_in_constant_time(path: Path) -> None:
+    assert id_of(path) in COMPARES_ITS_OWN or secrets_compared(ast.parse(path.read_text("utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "token == kept",
+        "code.challenge != shown",
+        'shown["client_secret"] == secret',
+        'form.get("csrf") == expected',
+        "verifier.encode() == b",
+    ],
+)
+def test_a_secret_that_is_not_is_found(line: str) -> None:
+    assert len(secrets_compared(ast.parse(line))) == 1
 
 
 @pytest.mark.parametrize("path", PRODUCT, ids=id_of)
@@ -130,7 +178,7 @@ def test_exceptions_are_never_swallowed(path: Path) -> None:
         "functions/adapters/http/edge.py",
         "functions/adapters/http/life.py",
         "functions/core/capability.py",
-        "functions/mcp.py",
+        "functions/mcp/__init__.py",
     }
     assert id_of(path) in catching_all or not {"everything", "Exception", "BaseException"} & set(caught)
 
@@ -169,9 +217,9 @@ def test_the_pages_of_the_sign_in_are_loaded_for_it_alone(function: str) -> None
 
 
 def test_every_route_has_endpoints_and_every_endpoint_a_route() -> None:
-    from functions import chat, manifest, mcp, plugin, worker
+    from functions import auth, chat, manifest, mcp, plugin, worker
     from functions.routes import ROUTES
 
     edges = {**plugin.EDGES, "worker": worker.EDGE}
     assert {name: set(edge.endpoints) for name, edge in edges.items()} == {name: set(paths) for name, paths in ROUTES.items()}
-    assert plugin.EDGES == {"manifest": manifest.EDGE, "chat": chat.EDGE, "mcp": mcp.EDGE}
+    assert plugin.EDGES == {"manifest": manifest.EDGE, "auth": auth.EDGE, "chat": chat.EDGE, "mcp": mcp.EDGE}

@@ -67,6 +67,8 @@ class Request:
     params: Mapping[str, str | Sequence[str]] = field(default_factory=dict, repr=False)
     """A parameter with several values is repeated."""
     json: Any = field(default=None, repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
+    """Sent as `application/x-www-form-urlencoded`, in place of `json`."""
     upstream: str = ""
     """What fails as one, and so shares a breaker and a retry budget; empty: the origin of `url`. A name from the settings or the code,
     never from a caller: each is remembered for ever."""
@@ -189,7 +191,7 @@ class Outgoing:
 
     async def _answer(self, request: Request) -> Answer:
         """What is answered to the request, sent once."""
-        given = {"headers": request.headers, "params": request.params, "json": request.json}
+        given = {"headers": request.headers, "params": request.params, "json": request.json, "data": request.form}
         with _translated(request.to):
             async with (
                 asyncio.timeout(request.attempt_seconds),

@@ -1,13 +1,14 @@
 """The classic plugin manifest, `/.well-known/ai-plugin.json`, schema v1: derived from settings and capabilities.
 
 The fields and their limits: wire.md section 1.2 and 1.3, after OpenAI's documentation of 2023 and the examples of
-openai/chatgpt-retrieval-plugin. A manifest of `"type": "oauth2"` with a `client_url` alone is no v1; until there is sign-in, `none` is true.
+openai/chatgpt-retrieval-plugin. A manifest of `"type": "oauth2"` with a `client_url` alone is no v1.
 """
 
 from typing import Any
 from urllib.parse import urlsplit
 
 from functions.core.capability import Catalogue
+from functions.core.oauth.authorize import Server
 from functions.core.settings import Settings
 
 MAX_FOR_HUMAN = 100  # characters of description_for_human
@@ -23,11 +24,27 @@ def ai_plugin(settings: Settings, catalogue: Catalogue) -> dict[str, Any]:
         "name_for_model": settings.plugin_name_for_model,
         "description_for_human": description_for_people(settings, catalogue),
         "description_for_model": description_for_models(settings, catalogue),
-        "auth": {"type": "none"},
+        "auth": _auth(settings, catalogue),
         "api": {"type": "openapi", "url": f"{base}/openapi.json"},
         "logo_url": f"{base}/logo.png",
         "contact_email": settings.contact_email or f"plugin@{urlsplit(base).hostname}",
         "legal_info_url": f"{base}/legal",
+    }
+
+
+def _auth(settings: Settings, catalogue: Catalogue) -> dict[str, Any]:
+    """`none`, or where ChatGPT has a client here, `oauth`. The names mislead: `client_url` is the authorization endpoint, where the browser goes,
+    and `authorization_url` the token endpoint (wire.md 1.3)."""
+    if settings.chatgpt_client_id is None or not settings.signs_in:
+        return {"type": "none"}
+    server = Server.of(settings.public_base_url, catalogue)
+    return {
+        "type": "oauth",
+        "client_url": f"{server.issuer}/oauth/authorize",
+        "scope": " ".join(server.capabilities),
+        "authorization_url": f"{server.issuer}/oauth/token",
+        "authorization_content_type": "application/x-www-form-urlencoded",
+        "verification_tokens": {"openai": settings.chatgpt_verification_token or ""},
     }
 
 

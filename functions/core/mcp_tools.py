@@ -7,10 +7,12 @@ hints explicitly and `securitySchemes` (https://developers.openai.com/plugins/re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from functions.core.ai_plugin import description_for_models, description_for_people
-from functions.core.capability import CHAT, GET_ANSWER, Catalogue, Operation, lean
+from functions.core.capability import CHAT, GET_ANSWER, GET_PROFILE, Catalogue, Operation, lean
+from functions.core.oauth.authorize import Server
+from functions.core.oauth.records import GoogleGrant
 from functions.core.question import Outcome, Pending
 from functions.core.rest import AnswerRequest, ChatRequest, PendingAnswer
 from functions.core.settings import Settings
@@ -54,10 +56,37 @@ class ChatResult(BaseModel):
         return self.model_dump_json(exclude_none=True)
 
 
+class Profile(BaseModel):
+    """Whose account is connected (https://developers.openai.com/plugins/reference, `openai/profile`)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(description="Opaque, and always the same for one person.")
+    name: str | None = None
+    email: str | None = None
+
+    @classmethod
+    def of(cls, person: GoogleGrant) -> "Profile":
+        """What is told of somebody, to themselves."""
+        return cls(id=person.user, name=person.name or None, email=person.email or None)
+
+    @property
+    def text(self) -> str:
+        """As JSON, without what is not there."""
+        return self.model_dump_json(exclude_none=True)
+
+
+class Empty(BaseModel):
+    """No arguments."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 def tools(settings: Settings, catalogue: Catalogue) -> Sequence[Json]:
     """Every tool as `tools/list` gives it, in the catalogue's order, which never varies."""
     found = [_tool(operation) for operation in catalogue.operations.values()]
-    return [*found, _chat(catalogue), _answer()] if settings.mcp_chat else found
+    found += [_profile()] if settings.signs_in else []
+    return [*found, _chat(settings, catalogue), _answer(settings, catalogue)] if settings.mcp_chat else found
 
 
 def instructions(settings: Settings, catalogue: Catalogue) -> str:
@@ -89,7 +118,20 @@ def _tool(operation: Operation) -> Json:
     )
 
 
-def _chat(catalogue: Catalogue) -> Json:
+def _profile() -> Json:
+    described = _described(
+        name=GET_PROFILE,
+        title="Show whose account is connected",
+        description="Show which Google account is connected.",
+        taken=Empty,
+        given=Profile,
+        annotations={"readOnlyHint": True, "destructiveHint": False, "openWorldHint": False},
+        security=[{"type": "oauth2", "scopes": []}],
+    )
+    return {**described, "_meta": {**described["_meta"], "openai/profile": True}}
+
+
+def _chat(settings: Settings, catalogue: Catalogue) -> Json:
     operations = catalogue.operations.values()
     return _described(
         name=CHAT,
@@ -102,11 +144,11 @@ def _chat(catalogue: Catalogue) -> Json:
             "destructiveHint": any(operation.destructive for operation in operations),
             "openWorldHint": any(operation.open_world for operation in operations),
         },
-        security=[NO_SIGN_IN],
+        security=_conversing(settings, catalogue),
     )
 
 
-def _answer() -> Json:
+def _answer(settings: Settings, catalogue: Catalogue) -> Json:
     return _described(
         name=GET_ANSWER,
         title="Get an answer that was pending",
@@ -114,8 +156,15 @@ def _answer() -> Json:
         taken=AnswerRequest,
         given=ChatResult,
         annotations={"readOnlyHint": True, "destructiveHint": False, "openWorldHint": False},
-        security=[NO_SIGN_IN],
+        security=_conversing(settings, catalogue),
     )
+
+
+def _conversing(settings: Settings, catalogue: Catalogue) -> Sequence[Json]:
+    """How one may converse: as a stranger, where those are served, and signed in, where one can."""
+    strangers = [NO_SIGN_IN] if settings.anonymous or not settings.signs_in else []
+    scopes = list(Server.of(settings.public_base_url, catalogue).capabilities)
+    return [*strangers, *([{"type": "oauth2", "scopes": scopes}] if settings.signs_in else [])]
 
 
 def _described(

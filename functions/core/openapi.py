@@ -14,11 +14,15 @@ from pydantic.json_schema import models_json_schema
 from functions.core.ai_plugin import description_for_people
 from functions.core.capability import CHAT, DELETE_CONVERSATION, GET_ANSWER, GET_TRANSCRIPT, Catalogue, Operation, lean
 from functions.core.errors import CapabilityFault
+from functions.core.oauth.authorize import Server
 from functions.core.rest import AnswerRequest, ChatAnswer, ChatRequest, ErrorAnswer, PageRequest, PendingAnswer, Transcript
 from functions.core.settings import Settings
 from functions.core.stored import SessionId
 
 Json = dict[str, Any]
+
+OAUTH = "oauth"
+"""The security scheme's name in the document."""
 
 
 def openapi(settings: Settings, catalogue: Catalogue, faults: Mapping[str, str]) -> Json:
@@ -43,18 +47,35 @@ def openapi(settings: Settings, catalogue: Catalogue, faults: Mapping[str, str])
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": settings.public_base_url}],
-        "security": [],
+        "security": [{}, {OAUTH: []}] if settings.signs_in else [],
         "paths": {
             "/chat": {"post": _chat(catalogue, names) | {"responses": _answered(names) | refused}},
             "/answer": {"post": _answer(names) | {"responses": _answered(names) | refused}},
             **({"/chat/{session_id}": _conversation(names, refused)} if by_token else {}),
             **{
-                f"/tools/{operation.name}": {"post": _tool(operation, names) | {"responses": _done(names[operation.result]) | refused}}
+                f"/tools/{operation.name}": {
+                    "post": _tool(settings, operation, names) | {"responses": _done(names[operation.result]) | refused}
+                }
                 for operation in operations
             },
         },
-        "components": {"schemas": schemas, "responses": refusals},
+        "components": {"schemas": schemas, "responses": refusals, **_schemes(settings, catalogue)},
     }
+
+
+def _schemes(settings: Settings, catalogue: Catalogue) -> Json:
+    """How one signs in, where one can: the addresses are on our own host, as GPT Actions want them (wire.md 2.3)."""
+    if not settings.signs_in:
+        return {}
+    server = Server.of(settings.public_base_url, catalogue)
+    described = {capability.name: capability.description for capability in catalogue.capabilities if capability.name in server.capabilities}
+    flow = {
+        "authorizationUrl": f"{server.issuer}/oauth/authorize",
+        "tokenUrl": f"{server.issuer}/oauth/token",
+        "refreshUrl": f"{server.issuer}/oauth/token",
+        "scopes": described,
+    }
+    return {"securitySchemes": {OAUTH: {"type": "oauth2", "flows": {"authorizationCode": flow}}}}
 
 
 def _chat(catalogue: Catalogue, names: Mapping[type[BaseModel], str]) -> Json:
@@ -101,11 +122,12 @@ def _conversation(names: Mapping[type[BaseModel], str], refused: Json) -> Json:
     }
 
 
-def _tool(operation: Operation, names: Mapping[type[BaseModel], str]) -> Json:
+def _tool(settings: Settings, operation: Operation, names: Mapping[type[BaseModel], str]) -> Json:
     return {
         "operationId": operation.name,
         "summary": operation.description,
         "x-openai-isConsequential": not operation.read_only,
+        **({"security": [{OAUTH: [operation.capability]}]} if operation.scopes and settings.signs_in else {}),
         "requestBody": _body(names[operation.arguments]),
     }
 

@@ -7,17 +7,17 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr
 
 from functions.core.capability import Api
-from functions.core.plugin_settings import PluginSettings
 from functions.core.providers import COMPATIBLE, PROVIDERS, Provider
 from functions.core.setting_kinds import LOOPBACK, Audience, Email, Line, Origins, Store, Switch, Topic, Url
 from functions.core.setting_reading import Reading, present
+from functions.core.signin_settings import SigninSettings
 
 
 class InvalidSettings(Exception):
     """The configuration is wrong; the message lists every fault, a line each."""
 
 
-class Settings(PluginSettings):
+class Settings(SigninSettings):
     """The whole configuration, frozen."""
 
     openai_api_key: SecretStr | None = Field(
@@ -182,6 +182,11 @@ class Settings(PluginSettings):
         return self.instance_billing_set if self.instance_billing_set is not None else not self.deployed
 
     @property
+    def hops(self) -> int:
+        """How many proxies in front of us add to X-Forwarded-For."""
+        return self.forwarded_hops if self.forwarded_hops is not None else int(self.deployed)
+
+    @property
     def website(self) -> str:
         """Where people read about the plugin."""
         return self.publisher_url or f"{self.public_base_url}/support"
@@ -240,8 +245,10 @@ class Settings(PluginSettings):
             faults["OPENAI_API_KEY"] = "set it or OPENAI_API_KEY_SECRET, not both"
         if self.openai_fallback_model == self.openai_model:
             faults["OPENAI_FALLBACK_MODEL"] = "must be another model than OPENAI_MODEL; leave it unset for none"
-        if self.mcp_chat and not self.anonymous:
-            faults["MCP_CHAT"] = "needs ANONYMOUS_CHAT=on: there is no sign-in yet, so nobody could call the tool"
+        if self.mcp_chat and not self.anonymous and not self.signs_in:
+            faults["MCP_CHAT"] = "needs ANONYMOUS_CHAT=on or sign-in (GOOGLE_CLIENT_ID); else nobody could call the tool"
+        if self.chatgpt_client_secret and not self.chatgpt_client_id:
+            faults["CHATGPT_CLIENT_ID"] = "goes with CHATGPT_CLIENT_SECRET; set it, or neither"
         push = {"PUSH_AUDIENCE": self.push_audience, "PUSH_ACCOUNT": self.push_account}
         if any(push.values()):
             faults |= {
@@ -256,6 +263,12 @@ class Settings(PluginSettings):
             faults["OPENAI_BASE_URL"] = "no key or token may travel over http"
         named = {"PUBLISHER_NAME": self.publisher_name, "CONTACT_EMAIL": self.contact_email, "PRIVACY_EMAIL": self.privacy_email}
         faults |= {name: "required where deployed; the published pages name it" for name, value in named.items() if not value}
+        google = {
+            "GOOGLE_ACCOUNTS_URL": self.google_accounts_url,
+            "GOOGLE_OAUTH_URL": self.google_oauth_url,
+            "GOOGLE_CERTS_URL": self.google_certs_url,
+        }
+        faults |= {name: "no sign-in may travel over http" for name, url in google.items() if not url.startswith("https://")}
         if self.store_url != "firestore":
             faults["STORE"] = "a deployed function's disk is its memory and dies with it; use firestore"
         emulators = {"FIRESTORE_EMULATOR_HOST": self.firestore_emulator_host, "PUBSUB_EMULATOR_HOST": self.pubsub_emulator_host}

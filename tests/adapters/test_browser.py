@@ -19,6 +19,7 @@ from functions.core import errors
 from functions.core.browser_views import Problem, View
 from functions.core.claimed import shown
 from functions.core.errors import CantileverError, Invalid
+from functions.core.oauth.wire import OAuthError
 from tests import views
 from tests.payloads import PAYLOADS
 
@@ -66,7 +67,7 @@ def drawn(view: View, language: Language = "en") -> str:
 
 def every_error(base: type[CantileverError] = CantileverError) -> Iterator[CantileverError]:
     extra = {"allowed": ("GET", "POST")} if base is errors.MethodNotAllowed else {}
-    yield base("What happened.", **extra)
+    yield OAuthError("invalid_request", "What happened.") if base is OAuthError else base("What happened.", **extra)
     for kind in base.__subclasses__():
         yield from every_error(kind)
 

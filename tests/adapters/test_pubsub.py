@@ -10,11 +10,11 @@ from aiohttp import web
 from functions.adapters.credentials import Fixed
 from functions.adapters.outgoing import Outgoing
 from functions.adapters.pubsub import PubSubTopic
-from functions.capabilities import CATALOGUE
 from functions.core.errors import DeadlinePassed, Refused, Upstream
 from functions.core.settings import Settings
 from functions.wiring import Services
 from tests import upstream
+from tests.catalogue import CATALOGUE
 from tests.deadlines import soon
 from tests.push import Pushed
 from tests.upstream import Server, Step, after, answer, serving

@@ -3,24 +3,34 @@
 import json
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from tests import signin
 from tests.programs import CLIENTS, node, package, run
 from tests.published import FOLDER
+from tests.signin import SignedIn
 from tests.world import World
 
 
-@pytest.fixture(params=["agreed", "local"])
+@pytest.fixture(scope="module")
+def product() -> Iterator[SignedIn]:
+    with signin.started() as started:
+        yield started
+
+
+@pytest.fixture(params=["agreed", "local", "sign-in"])
 def document(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Path:
-    """A file with an OpenAPI document: the agreed one, or that of the local world, which publishes more."""
+    """A file with an OpenAPI document: the agreed one, that of the local world, which publishes more, or that of one where one can sign in."""
     if request.param == "agreed":
         return FOLDER / "openapi.json"
+    running = world if request.param == "local" else request.getfixturevalue("product").world
     file = tmp_path / "openapi.json"
-    file.write_text(world.http.get("/openapi.json").text, "utf-8")
+    file.write_text(running.http.get("/openapi.json").text, "utf-8")
     return file
 
 

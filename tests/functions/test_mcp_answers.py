@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 from tests.mcp import ERAS, FORECAST, NEW, OLD, Json, called, failed, headers, message, posted, refusal, result
+from tests.signin import switched_on
 from tests.upstream import after, answer, serving
 from tests.world import World, copied, started
 
@@ -115,7 +116,7 @@ def world() -> Iterator[World]:
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The function with a capability of these tests."""
-    with started("mcp", source=copied(tmp_path_factory.mktemp("trials"), trials=TRIALS)) as world:
+    with started("mcp", source=copied(tmp_path_factory.mktemp("trials"), trials=TRIALS), **switched_on()) as world:
         yield world
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from functions.adapters.http import Edge, Life
-from functions.capabilities import CATALOGUE
 from functions.core.asking import Toolbox
 from functions.core.mcp_tools import MAX_TOOL_RESULT
 from functions.core.model import Reply, Usage
@@ -14,7 +13,8 @@ from functions.core.settings import Settings
 from functions.core.turn import Turns
 from functions.mcp import Mcp
 from tests import deployed
-from tests.deployed import DEPLOYED, RANDOM, Opened, chat
+from tests.catalogue import CATALOGUE
+from tests.deployed import DEPLOYED, RANDOM, Opened, callers, chat
 from tests.mcp import ERAS, FORECAST, NEW, OLD, Json, called, failed, headers, message, posted, refusal, result
 from tests.world import World, started
 
@@ -35,7 +35,10 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
     """Both functions of a deployment with the tool."""
 
     def edges(settings: Settings, turns: Turns, toolbox: Toolbox) -> Mapping[str, Edge]:
-        return {"/mcp": Mcp(settings, CATALOGUE, toolbox, turns, Life()).edge(), "/chat": chat(settings, turns, toolbox)}
+        return {
+            "/mcp": Mcp(settings, CATALOGUE, callers(settings), None, toolbox, turns, Life()).edge(),
+            "/chat": chat(settings, turns, toolbox),
+        }
 
     async with deployed.opened(tmp_path, edges, MCP_CHAT="on", CHAT_BUDGET_SECONDS="1") as found:
         yield found

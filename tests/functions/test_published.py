@@ -25,6 +25,11 @@ CHALLENGE = "oac_7Rk-3.~!=vQ"
 """Every kind of character that a token of OpenAI's may have."""
 
 PAGES = ("/legal", "/privacy", "/terms", "/support")
+OF_SIGN_IN = (
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/oauth-protected-resource",
+    "/.well-known/oauth-protected-resource/mcp",
+)
 DOCUMENTS = ("/.well-known/ai-plugin.json", "/manifest.json", "/openapi.json", "/logo.png", *PAGES)
 
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
@@ -398,7 +403,24 @@ def test_a_path_that_nobody_serves_is_told_so_in_json(published: World) -> None:
 
 
 def test_every_path_of_the_manifest_function_is_tried_here() -> None:
-    assert {*ROUTES["manifest"]} == {*DOCUMENTS, "/.well-known/openai-apps-challenge"}
+    assert {*ROUTES["manifest"]} == {*DOCUMENTS, "/.well-known/openai-apps-challenge", *OF_SIGN_IN}
+
+
+@pytest.mark.parametrize("path", OF_SIGN_IN)
+def test_what_describes_the_sign_in_is_there_where_one_can_sign_in(published: World, path: str) -> None:  # test_sign_in.py reads it
+    assert published.http.get(path).status_code == 404
+    with started("manifest", **CONFIGURATION, GOOGLE_CLIENT_ID="123.apps.googleusercontent.com", CHATGPT_CLIENT_ID="chatgpt") as world:
+        assert world.http.get(path).status_code == 200
+        manifest = world.http.get("/.well-known/ai-plugin.json").json()
+    base = CONFIGURATION["PUBLIC_BASE_URL"]
+    assert manifest["auth"] == {
+        "type": "oauth",
+        "client_url": f"{base}/oauth/authorize",
+        "scope": "calendar docs",
+        "authorization_url": f"{base}/oauth/token",
+        "authorization_content_type": "application/x-www-form-urlencoded",
+        "verification_tokens": {"openai": ""},
+    }
 
 
 @pytest.mark.parametrize("target", ["manifest", "chat", "plugin"])

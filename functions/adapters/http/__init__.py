@@ -4,16 +4,28 @@ What the framework leaves open and is closed here (measured in reliability.md se
 framings at once, errors as plain text, tracebacks with secrets in the log.
 """
 
-from functions.adapters.http.answers import FAULTS, accepted, answer, challenge, document, failure, json_text, nothing, rpc_failure
+from functions.adapters.http.answers import (
+    FAULTS,
+    Resource,
+    accepted,
+    answer,
+    document,
+    failure,
+    json_text,
+    nothing,
+    oauth_failure,
+    rpc_failure,
+)
 from functions.adapters.http.edge import HEALTH, Edge, pattern
 from functions.adapters.http.exchange import Exchange
-from functions.adapters.http.incoming import MAX_BODY, Incoming
+from functions.adapters.http.incoming import FORM, MAX_BODY, Incoming, address_of
 from functions.adapters.http.life import Life
 from functions.adapters.http.pages import CHATGPT, Pages
 
 __all__ = [
     "CHATGPT",
     "FAULTS",
+    "FORM",
     "HEALTH",
     "MAX_BODY",
     "Edge",
@@ -21,13 +33,15 @@ __all__ = [
     "Incoming",
     "Life",
     "Pages",
+    "Resource",
     "accepted",
+    "address_of",
     "answer",
-    "challenge",
     "document",
     "failure",
     "json_text",
     "nothing",
+    "oauth_failure",
     "pattern",
     "rpc_failure",
 ]

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -12,13 +13,15 @@ from starlette.responses import Response
 
 from functions.core import errors
 from functions.core.errors import CantileverError, MethodNotAllowed, TooLarge, TooSlow
+from functions.core.oauth.wire import OAuthError, Turned
 
 STATUS: Mapping[type[CantileverError], int] = {
+    OAuthError: 400,
     errors.Malformed: 400,
     errors.Unauthenticated: 401,
+    Turned: 403,
     errors.Forbidden: 403,
     errors.InsufficientScope: 403,
-    errors.Unconfirmed: 403,
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
     errors.TooSlow: 408,
@@ -29,6 +32,7 @@ STATUS: Mapping[type[CantileverError], int] = {
     errors.KeyReused: 422,
     errors.Filtered: 422,
     errors.TooManyTurns: 429,
+    errors.TooOften: 429,
     errors.OwnerSpent: 429,
     errors.TellOperator: 500,
     errors.Refused: 502,
@@ -125,14 +129,36 @@ def status_of(error: CantileverError) -> int:
     return next((STATUS[base] for base in type(error).__mro__ if base in STATUS), 500)
 
 
-def challenge(error: errors.Unauthenticated, resource_metadata: str) -> str:
-    """A `WWW-Authenticate` value that tells a client where to sign in, and for what (RFC 6750 §3, RFC 9728 §5.1).
+def oauth_failure(error: CantileverError) -> Response:
+    """A fault of the authorization server, as OAuth's clients expect it (RFC 6749 section 5.2, RFC 7591 section 3.2.2)."""
+    if isinstance(error, OAuthError):
+        response = _refusal(error, 401 if error.error == "invalid_client" else status_of(error), error.told())
+        if error.error == "invalid_client":
+            response.headers["WWW-Authenticate"] = 'Basic realm="token endpoint"'
+        return response
+    status = status_of(error)
+    name = "temporarily_unavailable" if isinstance(error, errors.TryLater) else "invalid_request" if status < 500 else "server_error"
+    return _refusal(error, status, {"error": name, "error_description": _described(error)})
 
-    ChatGPT starts signing in only where `error` and `error_description` are there too (https://developers.openai.com/plugins/build/auth).
-    """
-    described = re.sub(r"[^ !#-\[\]-~]", "'", error.message)  # RFC 6750 §3 allows no more.
-    scope = f', scope="{error.scope}"' if error.scope else ""
-    return f'Bearer resource_metadata="{resource_metadata}", error="insufficient_scope", error_description="{described}"{scope}'
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What a caller who is refused is told about signing in here."""
+
+    metadata: str
+    """Where its document is (RFC 9728)."""
+    scopes: Sequence[str]
+    """What to ask for where a refusal names nothing in particular."""
+
+    def challenge(self, error: errors.Unauthenticated | errors.InsufficientScope) -> str:
+        """A `WWW-Authenticate` value that tells a client where to sign in, and for what (RFC 6750 §3, RFC 9728 §5.1).
+
+        ChatGPT starts signing in only where `error` and `error_description` are there too (https://developers.openai.com/plugins/build/auth).
+        """
+        name = "insufficient_scope" if error.scope else "invalid_token"
+        wanted = error.scope or " ".join(self.scopes)
+        scope = f', scope="{wanted}"' if wanted else ""
+        return f'Bearer resource_metadata="{self.metadata}", error="{name}", error_description="{_described(error)}"{scope}'
 
 
 def _refusal(error: CantileverError, status: int, told: Mapping[str, Any]) -> Response:
@@ -140,7 +166,7 @@ def _refusal(error: CantileverError, status: int, told: Mapping[str, Any]) -> Re
     if isinstance(error, MethodNotAllowed):
         response.headers["Allow"] = ", ".join(error.allowed)
     if isinstance(error, errors.Unauthenticated):
-        response.headers["WWW-Authenticate"] = "Bearer"  # RFC 6750 §3
+        response.headers["WWW-Authenticate"] = "Bearer"  # RFC 6750 §3; where one can sign in, the edge says so (Resource).
     if error.retry_after is not None:
         response.headers["Retry-After"] = _seconds(error.retry_after)
     elif status == 503:
@@ -148,6 +174,11 @@ def _refusal(error: CantileverError, status: int, told: Mapping[str, Any]) -> Re
     if isinstance(error, TooLarge | TooSlow):
         response.headers["Connection"] = "close"  # What is left of the body is not read as another request.
     return response
+
+
+def _described(error: CantileverError) -> str:
+    """The message in the characters that an `error_description` may have (RFC 6749 §5.2, RFC 6750 §3): no quotes, no backslash, ASCII."""
+    return re.sub(r"[^ !#-\[\]-~]", "'", error.message)
 
 
 def _seconds(wait: timedelta) -> str:

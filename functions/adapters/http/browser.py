@@ -23,6 +23,7 @@ from functions.core import errors
 from functions.core.browser_views import AccountView, ConsentView, DeniedView, GoodbyeView, Problem, ProblemView, View
 from functions.core.claimed import destination, shown
 from functions.core.errors import CantileverError, Forbidden, Invalid
+from functions.core.oauth.wire import OAuthError, Turned
 
 TEMPLATES: Mapping[type[View], str] = {
     ConsentView: "consent.html",
@@ -33,9 +34,15 @@ TEMPLATES: Mapping[type[View], str] = {
 }
 
 PROBLEMS: Mapping[type[CantileverError], Problem] = {
+    Turned: "expired",
+    OAuthError: "client",
     errors.Unauthenticated: "sign_in",
     errors.NotFound: "not_found",
     errors.ChangeRequest: "request",
+    errors.TooOften: "often",
+    errors.Upstream: "google",
+    errors.ClientAway: "later",
+    errors.Refused: "google",
     errors.TryLater: "later",
 }
 """What a person can do about an error, unless the caller knows better; a class that is not named is its base's, and at last ours."""

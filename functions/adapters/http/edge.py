@@ -11,13 +11,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.adapters.http.answers import failure, health
+from functions.adapters.http.answers import Resource, failure, health
 from functions.adapters.http.incoming import Incoming, refuse_ambiguous, refuse_other_names
 from functions.adapters.http.life import Life
-from functions.adapters.http.pages import Pages
+from functions.adapters.http.pages import ANYBODY, Pages
 from functions.adapters.log import log
 from functions.core.deadline import Deadline
-from functions.core.errors import CantileverError, MethodNotAllowed, NotFound
+from functions.core.errors import CantileverError, InsufficientScope, MethodNotAllowed, NotFound, Unauthenticated
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")  # https://www.w3.org/TR/trace-context/
 _CLOUD_TRACE = re.compile(r"([0-9a-f]{32})/\d+(?:;o=\d)?")  # https://cloud.google.com/trace/docs/trace-context#legacy-http-header
@@ -42,8 +42,12 @@ class Edge:
     """The names under which we may be called; None: any."""
     pages: Pages | None = None
     """Which web pages may call from a browser; None: none may read an answer."""
-    failure: Callable[[CantileverError], Response] = failure
+    open: frozenset[str] = frozenset()
+    """Paths that every web page may call: they answer everybody alike, and no cookie counts there."""
+    failure: Callable[[CantileverError, Request], Response] = lambda error, _: failure(error)
     """How a fault is told."""
+    resource: Resource | None = None
+    """Where a caller can sign in who is refused for not having done so; None: nowhere."""
     life: Life = field(default_factory=Life)
     """The process's."""
 
@@ -65,12 +69,12 @@ class Edge:
             response = await self._answer(incoming, template)
         except CantileverError as error:
             incoming.failed(error)
-            response = self.failure(error)
+            response = self._told(error, request)
         except Exception as error:
             # The edge of the event loop: nothing may escape to the framework, which would log the text of the exception.
-            response = self.failure(incoming.broke(error))
-        if self.pages:
-            self.pages.tell(request, response)
+            response = self._told(incoming.broke(error), request)
+        if pages := ANYBODY if template in self.open else self.pages:
+            pages.tell(request, response)
         self._log(incoming, template, response.status_code, time.monotonic() - began)
         return response
 
@@ -79,6 +83,12 @@ class Edge:
             if match := matcher.fullmatch(path):
                 return template, match.groupdict()
         return None, {}
+
+    def _told(self, error: CantileverError, request: Request) -> Response:
+        response = self.failure(error, request)
+        if self.resource and isinstance(error, Unauthenticated | InsufficientScope):
+            response.headers["WWW-Authenticate"] = self.resource.challenge(error)
+        return response
 
     async def _answer(self, incoming: Incoming, template: str | None) -> Response:
         request = incoming.request

@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl
 
 from functions.core.errors import Invalid, Malformed
 
-MAX_FORM = 16 * 1024
-"""Bytes: our largest form sends a name for each capability."""
+MAX_FORM = 32 * 1024
+"""Bytes: the consent page sends back, sealed, what the client asked for: a client_id and a state that may be whole URLs, percent-encoded."""
 
 MAX_FIELDS = 100
 

@@ -61,6 +61,11 @@ class Incoming:
         except ClientDisconnect as error:
             raise Malformed("The body ended early.") from error
 
+    @property
+    def media_type(self) -> str:
+        """What the body says it is, without parameters."""
+        return self.request.headers.get("content-type", "").lower().partition(";")[0].strip()
+
     def failed(self, error: CantileverError) -> None:
         """Note a fault for the log line."""
         self.fault_status = status_of(error)
@@ -88,6 +93,14 @@ class Incoming:
             if len(body) > most:
                 raise TooLarge(f"The body may have at most {most} bytes.")
         return bytes(body)
+
+
+def address_of(request: Request, hops: int) -> str:
+    """The address that our outermost proxy saw: so many entries from the right of X-Forwarded-For, for what is left of them anybody can write.
+    With no proxy it is the peer's."""
+    seen = [entry.strip() for header in request.headers.getlist("x-forwarded-for") for entry in header.split(",")]
+    peer = request.client.host if request.client else ""
+    return seen[-hops][:64] if 0 < hops <= len(seen) else peer
 
 
 def refuse_other_names(request: Request, names: frozenset[str] | None) -> None:

@@ -6,7 +6,8 @@ between requests: each is served by a session manager of its own, so that any pr
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, NoReturn, TypeVar, get_args
 
 import functions_framework.aio
@@ -19,13 +20,10 @@ from mcp_types import (
     HEADER_MISMATCH,
     INTERNAL_ERROR,
     INVALID_PARAMS,
-    PROTOCOL_VERSION_META_KEY,
     CallToolRequestParams,
     CallToolResult,
     GetPromptRequestParams,
     Icon,
-    JSONRPCNotification,
-    JSONRPCRequest,
     ListPromptsResult,
     ListResourcesResult,
     ListResourceTemplatesResult,
@@ -35,26 +33,26 @@ from mcp_types import (
     TextContent,
     Tool,
 )
-from mcp_types.methods import SPEC_CLIENT_METHODS, SPEC_CLIENT_NOTIFICATION_METHODS
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import wiring
-from functions.adapters.http import CHATGPT, Edge, Exchange, Incoming, Life, Pages, challenge, rpc_failure
+from functions.adapters.http import CHATGPT, Edge, Exchange, Incoming, Life, Pages, Resource, rpc_failure
 from functions.capabilities import CATALOGUE
 from functions.core import strict_json
 from functions.core.ai_plugin import description_for_people
 from functions.core.asking import Toolbox
-from functions.core.caller import admitted, identified
-from functions.core.capability import CHAT, GET_ANSWER, Catalogue
-from functions.core.errors import CantileverError, Invalid, Malformed, Unauthenticated
-from functions.core.mcp_tools import MAX_TOOL_RESULT, ChatResult, instructions, tools
+from functions.core.caller import Caller, Callers
+from functions.core.capability import CHAT, GET_ANSWER, GET_PROFILE, Catalogue
+from functions.core.errors import CantileverError, InsufficientScope, Malformed, Unauthenticated
+from functions.core.mcp_tools import MAX_TOOL_RESULT, ChatResult, Profile, instructions, tools
 from functions.core.question import Done
 from functions.core.rest import AnswerRequest, ChatRequest
 from functions.core.settings import Settings
 from functions.core.turn import Turns
 from functions.core.visible import visible_json
+from functions.mcp.messages import METHODS, contradicts, error_code, message_of
 from functions.routes import ROUTES
 
 LISTS_LAST: Mapping[CacheableMethod, CacheHint] = dict.fromkeys(get_args(CacheableMethod), CacheHint(ttl_ms=300_000, scope="public"))
@@ -63,8 +61,8 @@ LISTS_LAST: Mapping[CacheableMethod, CacheHint] = dict.fromkeys(get_args(Cacheab
 CONVERSATION_META = "openai/session"
 """ChatGPT's own name for the conversation, in `_meta` of each call (https://developers.openai.com/plugins/reference): a hint, never an identity."""
 
-INCOMING = "cantilever.incoming"
-"""Under this name a handler finds the request that it works for, in the ASGI scope."""
+INCOMING, CALLER = "cantilever.incoming", "cantilever.caller"
+"""Under these names a handler finds the request that it works for, and who sent it, in the ASGI scope."""
 
 VERSION_HEADER = b"mcp-protocol-version"
 
@@ -74,9 +72,6 @@ SETTLED = {b"accept": b"application/json, text/event-stream", b"content-type": b
 
 Listed = TypeVar("Listed")
 
-METHODS = SPEC_CLIENT_METHODS | SPEC_CLIENT_NOTIFICATION_METHODS
-"""What a log line may name; another name is the caller's own words."""
-
 # The SDK logs what it could not read or serve, with the caller's words in it. The edge writes a line for each request without them.
 logging.getLogger("mcp").setLevel(logging.CRITICAL + 1)
 
@@ -84,14 +79,24 @@ logging.getLogger("mcp").setLevel(logging.CRITICAL + 1)
 class Mcp:
     """The endpoint."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue, toolbox: Toolbox, turns: Turns | None, life: Life) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        callers: Callers,
+        resource: Resource | None,
+        toolbox: Toolbox,
+        turns: Turns | None,
+        life: Life,
+    ) -> None:
         self._settings = settings
+        self._callers = callers
         self._toolbox = toolbox
         self._life = life
         self._turns = turns
         """None where there are no conversations here (MCP_CHAT)."""
         self._tools = {tool["name"]: tool for tool in tools(settings, catalogue)}
-        self._metadata = f"{settings.public_base_url}/.well-known/oauth-protected-resource/mcp"
+        self._resource = resource
         self._server: Server[Any] = Server(
             settings.plugin_name_for_model,
             version=settings.plugin_version,
@@ -130,29 +135,31 @@ class Mcp:
                 others_refused=True,
                 loopback=not self._settings.deployed,
             ),
-            failure=rpc_failure,
+            failure=lambda error, _: rpc_failure(error),
+            resource=self._resource,
             life=self._life,
         )
 
     async def serve(self, incoming: Incoming) -> Response:
         """POST /mcp: one message of the protocol."""
-        identified(self._settings, incoming.request.headers.get("authorization"))
-        message = _message(strict_json.loads(await incoming.body()))
+        caller = self._callers.identified(incoming.request.headers.get("authorization"))
+        await caller.access.require_alive(incoming.deadline)
+        message = message_of(strict_json.loads(await incoming.body()))
         incoming.notes["mcp"] = message["method"] if message["method"] in METHODS else "unknown"
         # White space around a value is none of it (RFC 9110 section 5.5); httptools leaves what stands behind.
         headers = [(name, value.strip(b" \t")) for name, value in incoming.request.scope["headers"] if name not in SETTLED]
-        if _contradicts(message, [value for name, value in headers if name == VERSION_HEADER]):
+        if contradicts(message, [value for name, value in headers if name == VERSION_HEADER]):
             incoming.refused(HEADER_MISMATCH)
             mismatch = Malformed("MCP-Protocol-Version is there once, and names the version that the body's _meta names.")
             return rpc_failure(mismatch, code=HEADER_MISMATCH, request_id=message.get("id"))
-        scope = {**incoming.request.scope, "headers": [*headers, *SETTLED.items()], INCOMING: incoming}
+        scope = {**incoming.request.scope, "headers": [*headers, *SETTLED.items()], INCOMING: incoming, CALLER: caller}
         # Spelled anew, so that the SDK's reader cannot understand the caller's bytes in another way than ours.
         exchange = Exchange(json.dumps(message).encode(), incoming.request.receive)
         # A manager is made anew for each request: what it would keep is a task group, and nothing outlives the request that way.
         manager = StreamableHTTPSessionManager(self._server, json_response=True, stateless=True)
         async with manager.run():
             await manager.handle_request(scope, exchange.receive, exchange.send)
-        if not incoming.fault_status and (code := _error_code(exchange.body)) is not None:
+        if not incoming.fault_status and (code := error_code(exchange.body)) is not None:
             incoming.refused(code)
         return exchange.response()
 
@@ -162,7 +169,7 @@ class Mcp:
         incoming = _incoming(context)
         incoming.notes["operation"] = params.name
         try:
-            text = await self._answer(params, incoming)
+            text = await self._answer(params, incoming, _given(context, CALLER))
         except CantileverError as error:
             incoming.failed(error)
             return self._fault(error)
@@ -170,12 +177,14 @@ class Mcp:
             return self._fault(incoming.broke(error))
         return CallToolResult(content=[TextContent(text=text)], structured_content=json.loads(text))
 
-    async def _answer(self, params: CallToolRequestParams, incoming: Incoming) -> str:
+    async def _answer(self, params: CallToolRequestParams, incoming: Incoming, caller: Caller) -> str:
         """The result of a tool as JSON text."""
         arguments = json.dumps(params.arguments or {})
+        if params.name == GET_PROFILE:
+            return Profile.of(await caller.access.person(incoming.deadline)).text
         if self._turns is None or params.name not in (CHAT, GET_ANSWER):
-            return await self._toolbox.call(params.name, arguments, incoming.deadline)
-        caller = admitted(self._settings, incoming.request.headers.get("authorization"))
+            return await replace(self._toolbox, access=caller.access).call(params.name, arguments, incoming.deadline)
+        self._callers.require_admitted(caller)
         if params.name == GET_ANSWER:
             wanted = strict_json.read(AnswerRequest, arguments)
             session_id = wanted.session_id
@@ -190,7 +199,9 @@ class Mcp:
 
     def _fault(self, error: CantileverError) -> CallToolResult:
         """An error that the client's model reads and acts on; where signing in would help, the client is told where."""
-        meta = {"mcp/www_authenticate": [challenge(error, self._metadata)]} if isinstance(error, Unauthenticated) else None
+        meta = None
+        if self._resource and isinstance(error, Unauthenticated | InsufficientScope):
+            meta = {"mcp/www_authenticate": [self._resource.challenge(error)]}
         text = visible_json(json.dumps(error.told(), ensure_ascii=False))
         return CallToolResult(content=[TextContent(text=text)], is_error=True, _meta=meta)
 
@@ -210,38 +221,6 @@ class Mcp:
             raise MCPError(INTERNAL_ERROR, _incoming(ctx).broke(error).message) from error
 
 
-def _error_code(body: bytes) -> int | None:
-    """JSON-RPC's code, where the answer is an error. Only what may be one is read: before the mark may stand an id of any length."""
-    error = json.loads(body).get("error", {}) if b'"error":{' in body else {}
-    code: int | None = error.get("code")
-    return code
-
-
-def _message(value: Any) -> dict[str, Any]:
-    """The one request or notification that a body is; the SDK would refuse others in its validator's words, or answer nothing to a broken id.
-
-    Raises:
-        Invalid: it is a batch, a response, or no message at all.
-    """
-    kind = JSONRPCRequest if isinstance(value, dict) and "id" in value else JSONRPCNotification
-    try:
-        kind.model_validate(value)
-    except ValidationError as error:
-        raise Invalid("Send one request or notification of JSON-RPC 2.0.") from error
-    message: dict[str, Any] = value
-    return message
-
-
-def _contradicts(message: Mapping[str, Any], versions: Sequence[bytes]) -> bool:
-    """Whether the header leaves open by which revision a request is meant: the SDK goes by the header alone, a proxy by either.
-
-    https://modelcontextprotocol.io/specification/2026-07-28/basic/transports#protocol-version-header
-    """
-    meta = (message.get("params") or {}).get("_meta")
-    told = meta.get(PROTOCOL_VERSION_META_KEY) if isinstance(meta, dict) else None
-    return len(versions) > 1 or (isinstance(told, str) and [told.encode()] != list(versions))
-
-
 def _always(result: Listed) -> Callable[[ServerRequestContext[Any], PaginatedRequestParams | None], Awaitable[Listed]]:
     """A handler that knows one answer."""
 
@@ -258,9 +237,14 @@ async def _nothing(_context: ServerRequestContext[Any], params: ReadResourceRequ
 
 def _incoming(context: ServerRequestContext[Any]) -> Incoming:
     """The request that a handler works for."""
-    request: Any = context.request  # Starlette's; the SDK's types leave it open.
-    incoming: Incoming = request.scope[INCOMING]
+    incoming: Incoming = _given(context, INCOMING)
     return incoming
+
+
+def _given(context: ServerRequestContext[Any], name: str) -> Any:
+    """What `serve` gave to the handlers under this name."""
+    request: Any = context.request  # Starlette's; the SDK's types leave it open.
+    return request.scope[name]
 
 
 def _hint(params: CallToolRequestParams) -> str | None:
@@ -270,7 +254,15 @@ def _hint(params: CallToolRequestParams) -> str | None:
 
 _settings = wiring.settings(CATALOGUE.apis)
 _services = wiring.services(CATALOGUE)
-EDGE = Mcp(_settings, CATALOGUE, _services.toolbox(MAX_TOOL_RESULT), _services.turns if _settings.mcp_chat else None, _services.life).edge()
+EDGE = Mcp(
+    _settings,
+    _services.catalogue,
+    _services.callers(rest=False),
+    _services.resource,
+    _services.toolbox(MAX_TOOL_RESULT),
+    _services.turns if _settings.mcp_chat else None,
+    _services.life,
+).edge()
 
 
 @functions_framework.aio.http

@@ -4,34 +4,32 @@ What is chosen here is imported when the process starts and connects when it is 
 """
 
 import os
-import random
-import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from functools import cache, cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from functions.adapters.http.life import Life
 from functions.core.capability import Api, Catalogue, Operation, Web
 from functions.core.deadline import Deadline
-from functions.core.documents import Documents, Key
-from functions.core.errors import DeadlinePassed, Upstream
+from functions.core.errors import CapabilityFault, DeadlinePassed, Upstream
 from functions.core.model import Model
 from functions.core.settings import InvalidSettings, Settings
+from functions.wiring.foundation import new_secret
+from functions.wiring.signin import SignIn
 
 if TYPE_CHECKING:
     from functions.adapters.credentials import Credential
-    from functions.adapters.outgoing import Outgoing
     from functions.adapters.pubsub import PubSubTopic
+    from functions.core.access import Access
     from functions.core.announced import Announced
     from functions.core.asking import Toolbox
     from functions.core.backlog import Backlog
     from functions.core.push import Identity
-    from functions.core.records import Records
     from functions.core.sweep import Sweep
     from functions.core.turn import Turns
+
+__all__ = ["Services", "new_secret", "services", "settings"]
 
 SWEEP_SECONDS = 60.0  # as often as Cloud Scheduler does it where there is a topic
 
@@ -47,26 +45,29 @@ def settings(apis: tuple[Api, ...], needs: tuple[str, ...] = ()) -> Settings:
 
 
 @cache
+def enabled(catalogue: Catalogue) -> Catalogue:
+    """The capabilities that this deployment offers."""
+    chosen = settings(catalogue.apis)
+    try:
+        return catalogue.enabled(chosen.enabled_capabilities, sign_in=chosen.signs_in)
+    except CapabilityFault as error:
+        raise InvalidSettings(f"The configuration is wrong:\n  - ENABLED_CAPABILITIES: {error.message}") from error
+
+
+@cache
 def services(catalogue: Catalogue, needs: tuple[str, ...] = ()) -> "Services":
     """The services of this process; functions behind one entry point share them. `needs` as `settings` has it."""
-    return Services(settings(catalogue.apis, needs), catalogue)
+    return Services(settings(catalogue.apis, needs), enabled(catalogue))
 
 
-class Services:
-    """Everything that reaches outside, behind core's protocols. Each is chosen, and its module loaded, when an edge first names it: an
-    edge that keeps no conversations loads no store. Nothing is opened yet."""
-
-    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
-        self._settings = settings
-        self._catalogue = catalogue
-        self.life = Life()
-        """What the services need of the process: each adds its own when it is chosen."""
+class Services(SignIn):
+    """Everything that reaches outside, behind core's protocols. Nothing is opened yet."""
 
     def toolbox(self, max_result: int) -> "Toolbox":
         """The operations, each with its view of the outside world; `max_result` bounds what they give, in bytes."""
         from functions.core.asking import Toolbox
 
-        return Toolbox(self._catalogue.operations, self._web, max_result)
+        return Toolbox(self.catalogue.operations, self._web, self.accesses.of(None), max_result)
 
     @cached_property
     def turns(self) -> "Turns":
@@ -105,7 +106,7 @@ class Services:
         chosen = self._settings
         backlog = Backlog(
             records=self._records,
-            answering=Answering(self._model, self.toolbox(MAX_RESULT), standing_instructions),
+            answering=Answering(self._model, self.toolbox(MAX_RESULT), standing_instructions, self.accesses),
             limits=Limits(chosen.buffer_messages, chosen.buffer_tokens, timedelta(hours=chosen.conversation_hours)),
             ledger=Ledger(self._records, chosen.daily_tokens_per_owner, chosen.daily_tokens),
             topic=self.topic,
@@ -116,30 +117,6 @@ class Services:
         )
         self.life.leaves(backlog.stop)
         return backlog
-
-    @cached_property
-    def _records(self) -> "Records":
-        from functions.core.records import Records
-
-        return Records(self.documents, below=lambda most: random.uniform(0, most))
-
-    @cached_property
-    def documents(self) -> Documents:
-        """The store."""
-        documents = self._documents()
-        self.life.opens("the store", lambda deadline: documents.get([Key("conversations", "ready")], deadline))
-        return documents
-
-    def _documents(self) -> Documents:
-        kind, _, path = self._settings.store_url.partition(":")
-        if kind == "sqlite":
-            from functions.adapters.sqlite import SqliteDocuments
-
-            return SqliteDocuments(Path(path))
-        from functions.adapters.firestore import FirestoreDocuments
-
-        emulator, database = self._settings.firestore_emulator_host, self._settings.firestore_database
-        return FirestoreDocuments(self._settings.google_cloud_project, database, emulator_host=emulator)
 
     @cached_property
     def topic(self) -> "PubSubTopic | None":
@@ -156,12 +133,11 @@ class Services:
     @cached_property
     def push_identity(self) -> "Identity":
         """Who may push to the worker."""
-        from functions.adapters.google_keys import GoogleKeys
         from functions.adapters.push_identity import Anybody, PushIdentity
 
         audience, account = self._settings.push_audience, self._settings.push_account
         if audience and account:
-            return PushIdentity(GoogleKeys(self._outgoing), audience, account)
+            return PushIdentity(self._google_signed, audience, account)
         if self._settings.deployed:
             raise InvalidSettings("Deployed, the worker needs PUSH_AUDIENCE and PUSH_ACCOUNT.")
         return Anybody()
@@ -187,17 +163,11 @@ class Services:
         return WithFallback(first, chosen(model=fallback, setting="OPENAI_FALLBACK_MODEL")) if fallback else first
 
     @cached_property
-    def _web(self) -> Callable[[Operation, Deadline], Web]:
+    def _web(self) -> "Callable[[Operation, Deadline, Access], Web]":
         from functions.adapters.web import BoundWeb, Kept
 
         outgoing, kept, urls, keys = self._outgoing, Kept(), self._settings.api_urls, self._settings.api_keys
-        return lambda operation, deadline: BoundWeb(outgoing, kept, operation, deadline, urls=urls, keys=keys)
-
-    @cached_property
-    def _outgoing(self) -> "Outgoing":
-        from functions.adapters.outgoing import Outgoing
-
-        return Outgoing()
+        return lambda operation, deadline, access: BoundWeb(outgoing, kept, operation, deadline, urls=urls, keys=keys, token=access.token)
 
 
 def _credential(settings: Settings) -> "Credential":
@@ -218,8 +188,3 @@ async def _tried(opening: Awaitable[None]) -> None:
     """Open it if it can be had: a model that is away for an hour must not keep new instances from starting."""
     with suppress(Upstream, DeadlinePassed):
         await opening
-
-
-def new_secret() -> str:
-    """128 random bits, URL-safe, 22 characters: session tokens, turn ids."""
-    return secrets.token_urlsafe(16)

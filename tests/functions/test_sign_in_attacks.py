@@ -1,0 +1,302 @@
+"""What strangers do to a sign-in (reliability.md T1 to T14, T35, T38, T39, T50; A5 and A7). Each answer is a page or JSON of ours, and never a 5xx."""
+
+import secrets
+from collections.abc import Iterator
+from urllib.parse import parse_qsl, quote, urlsplit
+
+import httpx
+import pytest
+
+from infra.local.google_emulator.people import JONAS, MEI
+from tests import signin
+from tests.core.oauth.test_clients import HOSTILE
+from tests.signin import CALLBACK, CHATGPT_CALLBACK, Browser, Client, SignedIn, answered, form_token, said
+
+
+@pytest.fixture(scope="module")
+def product() -> Iterator[SignedIn]:
+    with signin.started() as started:
+        yield started
+
+
+@pytest.fixture
+def browser(product: SignedIn) -> Iterator[Browser]:
+    product.google.heal()
+    with product.browser() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def registered(product: SignedIn) -> Client:
+    return product.client("https://app.example.com/oauth/callback")
+
+
+def refused_on_a_page(response: httpx.Response) -> bool:
+    """Whether it ends on a page of ours, and leads nowhere."""
+    return 400 <= response.status_code < 500 and "location" not in response.headers and "<main>" in response.text
+
+
+# Where answers may go
+
+
+@pytest.mark.parametrize("uri", HOSTILE)
+def test_no_code_and_no_browser_goes_to_an_address_that_is_not_registered(registered: Client, browser: Browser, uri: str) -> None:
+    for client_id in (registered.client_id, signin.CHATGPT_ID):
+        url = registered.authorize_url(client_id=client_id, redirect_uri=None) + f"&redirect_uri={quote(uri, safe='')}"
+        assert refused_on_a_page(browser.open(url)), (client_id, uri)
+    assert browser.post(registered.authorize_url(redirect_uri=uri), []).status_code == 405
+
+
+def test_a_registered_hostile_client_makes_no_open_redirector_of_us(product: SignedIn, browser: Browser) -> None:
+    evil = product.client("https://evil.example.net/cb", "Nice app")
+
+    for wrong in (
+        {"scope": "bogus"},
+        {"response_type": "token"},
+        {"code_challenge_method": "plain"},
+        {"prompt": "none"},
+        {"resource": "https://x.test"},
+    ):
+        page = browser.open(evil.authorize_url(**wrong))
+        assert refused_on_a_page(page), (wrong, said(page))
+    denied = browser.decide(browser.open(evil.authorize_url()), decision="deny")
+    assert denied.status_code == 200
+    assert "evil.example.net" in denied.text, "a person sees where the link leads"
+
+
+def test_chatgpts_client_is_told_of_a_refusal_by_a_redirect_with_issuer_and_state(product: SignedIn, browser: Browser) -> None:
+    told = answered(browser.open(product.chatgpt().authorize_url(scope="bogus")))
+
+    assert (told["error"], told["state"], told["iss"]) == ("invalid_scope", "state-of-the-client", product.world.url)
+
+
+@pytest.mark.parametrize("name", ["redirect_uri", "client_id", "state", "scope", "code_challenge", "response_type", "resource"])
+def test_a_repeated_parameter_leads_nowhere(registered: Client, browser: Browser, name: str) -> None:
+    assert refused_on_a_page(browser.open(f"{registered.authorize_url()}&{name}=x&{name}=x"))
+
+
+@pytest.mark.parametrize("client_id", ["", "unknown", "u-0123456789", "c-" + "A" * 22, "https://127.0.0.1/client.json", "x" * 5000])
+def test_an_unknown_client_leads_nowhere(registered: Client, browser: Browser, client_id: str) -> None:
+    assert refused_on_a_page(browser.open(registered.authorize_url(client_id=client_id)))
+
+
+# Whose browser comes back
+
+
+def test_nobody_reaches_google_before_the_person_has_consented(product: SignedIn, browser: Browser) -> None:
+    product.client().connect(browser, MEI)
+    before = len(product.google.received)
+    evil = product.client("https://evil.example.net/cb", "ChatGPT")
+
+    page = browser.open(evil.authorize_url(), **{"sec-fetch-site": "cross-site"})
+
+    assert page.status_code == 200, "the page, although she is signed in at Google and known to us"
+    assert len(product.google.received) == before
+
+
+def test_a_link_to_google_that_another_browser_consented_to_is_worth_nothing(product: SignedIn, browser: Browser) -> None:
+    to_google = browser.decide(browser.open(product.client("https://evil.example.net/cb").authorize_url()))
+    with product.browser() as victim:
+        back = product.google.sign_in(to_google.headers["location"], MEI)
+        exchanged = len(product.google.asked("/token"))
+
+        refused = victim.open(back)
+
+        assert refused_on_a_page(refused), said(refused)
+        assert len(product.google.asked("/token")) == exchanged
+
+
+def test_a_code_of_googles_that_was_planted_links_nobody(product: SignedIn, browser: Browser) -> None:
+    attackers = browser.decide(browser.open(product.client().authorize_url()))
+    planted = product.google.sign_in(attackers.headers["location"], JONAS)
+    with product.browser() as victim:
+        victim.decide(victim.open(product.client().authorize_url()))
+
+        for back in (
+            planted,
+            planted.replace("state=", "state=A"),
+            "/oauth/callback",
+            "/oauth/callback?code=x",
+            "/oauth/callback?state=x",
+            "/oauth/callback?code=x&state=%ff",
+            f"/oauth/callback?code=x&state={secrets.token_urlsafe(16)}",
+            f"{planted}&state=x",
+            f"{planted}&code=x",
+        ):
+            assert refused_on_a_page(victim.open(back)), back
+
+
+def test_a_way_back_can_be_gone_once(product: SignedIn, browser: Browser) -> None:
+    to_google = browser.decide(browser.open(product.client().authorize_url()))
+    back = product.google.sign_in(to_google.headers["location"], MEI)
+
+    assert browser.open(back).status_code == 303
+    assert refused_on_a_page(browser.open(back))
+
+
+def test_two_tabs_both_come_back(product: SignedIn, browser: Browser) -> None:
+    first, second = (browser.open(product.client(name=name).authorize_url()) for name in ("One", "Two"))
+
+    to_google = [browser.decide(page) for page in (first, second)]
+    backs = [browser.open(product.google.sign_in(answer.headers["location"], MEI)) for answer in to_google]
+
+    assert [back.status_code for back in backs] == [303, 303]
+
+
+@pytest.mark.parametrize("token", [None, "", "x", "foreign"])
+def test_a_form_without_its_token_is_refused(product: SignedIn, browser: Browser, token: str | None) -> None:
+    browser.open(product.client().authorize_url())
+    with product.browser() as other:
+        foreign = form_token(other.open(product.client().authorize_url()))
+    fields = [("decision", "allow"), ("capability", "calendar")]
+    if token is not None:
+        fields.append(("form_token", foreign if token == "foreign" else token))
+
+    answer = browser.post("/oauth/consent", fields)
+
+    assert refused_on_a_page(answer), said(answer)
+
+
+def test_a_form_that_another_site_sends_is_refused(product: SignedIn, browser: Browser) -> None:
+    page = browser.open(product.client().authorize_url())
+
+    sent = browser.post(
+        "/oauth/consent",
+        [("decision", "allow"), ("capability", "calendar"), ("form_token", form_token(page))],
+        **{"sec-fetch-site": "cross-site", "origin": "https://evil.example.net"},
+    )
+
+    assert refused_on_a_page(sent)
+
+
+def test_a_person_that_google_names_otherwise_is_another_account(product: SignedIn, browser: Browser) -> None:
+    mei = product.client().connect(browser, MEI)
+    with product.browser() as another:
+        jonas = product.client().connect(another, JONAS)
+
+    told = [product.call("list_calendar_events", tokens["access_token"]).json() for tokens in (mei, jonas)]
+
+    assert told[0] != told[1]
+
+
+# What is shown, and to whom
+
+
+def test_no_page_of_the_sign_in_can_be_framed_read_or_kept(product: SignedIn, registered: Client, browser: Browser) -> None:
+    page = browser.open(registered.authorize_url())
+    pages = [
+        page,
+        browser.decide(page, decision="deny"),
+        browser.open(registered.authorize_url(redirect_uri="https://evil.example.net/")),
+        browser.open("/oauth/callback?state=x&code=y"),
+        browser.open("/account"),
+        browser.open("/oauth/allow?client_id=x&capability=calendar"),
+        browser.decide(browser.open(registered.authorize_url())),
+    ]
+    for answer in pages:
+        headers = answer.headers
+        assert headers["x-frame-options"] == "DENY"
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert "script-src" not in headers["content-security-policy"]
+        assert headers["content-security-policy"].startswith("default-src 'none'")
+        assert headers["cache-control"] == "no-store"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "access-control-allow-origin" not in headers
+        assert "<script" not in answer.text
+
+
+def test_a_page_of_another_origin_may_call_what_has_no_cookie_and_nothing_else(product: SignedIn, registered: Client) -> None:
+    http, evil = product.world.http, {"origin": "https://evil.example.net"}
+
+    for path in ("/oauth/token", "/oauth/register", "/oauth/revoke", "/oauth/jwks"):
+        told = http.options(path, headers=evil)
+        assert told.headers["access-control-allow-origin"] == "*"
+        assert "access-control-allow-credentials" not in told.headers
+    for path in (registered.authorize_url(), "/oauth/consent", "/oauth/callback", "/account"):
+        assert "access-control-allow-origin" not in http.options(path, headers=evil).headers
+
+
+def test_cookies_are_bound_to_us(product: SignedIn, browser: Browser) -> None:
+    cookie = browser.open(product.client().authorize_url()).headers["set-cookie"]
+
+    parts = [part.strip() for part in cookie.split(";")]
+    assert {"HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=600"} <= set(parts)
+    assert not any(part.lower().startswith("domain") for part in parts)
+
+
+@pytest.mark.parametrize("header", ["host", "x-forwarded-host", "x-forwarded-proto", "forwarded"])
+def test_no_header_changes_what_we_say_we_are(product: SignedIn, header: str) -> None:
+    http, lies = product.world.http, {header: "https" if header.endswith("proto") else "evil.example.net"}
+
+    about = http.get("/.well-known/oauth-authorization-server", headers=lies)
+
+    assert about.status_code == 403 or about.json()["issuer"] == product.world.url
+    to_google = http.get(product.chatgpt().authorize_url(scope="bogus"), headers=lies)
+    assert to_google.status_code == 403 or answered(to_google)["iss"] == product.world.url
+
+
+@pytest.mark.parametrize("what", ["%0d%0aSet-Cookie:%20a=b", "%0aX-Evil:%201", "%00", "%E2%80%AE", "%5c%22"])
+def test_what_a_client_says_sets_no_header(product: SignedIn, browser: Browser, what: str) -> None:
+    url = product.chatgpt().authorize_url(state=None, scope="bogus")
+    for parameter in ("state", "scope", "response_type", "resource"):
+        answer = browser.open(f"{url}&{parameter}={what}")
+        assert answer.status_code in (303, 400), said(answer)
+        assert "x-evil" not in answer.headers
+        assert "a=b" not in answer.headers.get("set-cookie", "")
+
+
+# How often
+
+
+def test_registrations_are_counted_by_the_address_that_our_own_proxy_saw(product: SignedIn) -> None:
+    http, body = product.world.http, {"redirect_uris": [CALLBACK]}
+
+    told = [http.post("/oauth/register", json=body, headers={"x-forwarded-for": f"198.51.100.{n}, 203.0.113.9"}) for n in range(12)]
+
+    assert [response.status_code for response in told] == [201] * 10 + [429] * 2
+    assert told[-1].json()["error"] == "temporarily_unavailable"
+    assert 1 <= int(told[-1].headers["retry-after"]) <= 60
+    assert http.post("/oauth/register", json=body, headers={"x-forwarded-for": "203.0.113.9, 203.0.113.10"}).status_code == 201
+
+
+@pytest.mark.parametrize("size", [8 * 1024 + 1, 17 * 1024, 2 * 1024 * 1024])
+def test_a_client_may_not_say_much_of_itself(product: SignedIn, size: int) -> None:
+    body = {"redirect_uris": [CALLBACK], "client_name": "x", "policy": "y" * size}
+
+    told = product.world.http.post("/oauth/register", json=body, headers={"x-forwarded-for": f"2001:db8::{size:x}"})
+
+    assert told.status_code in (400, 413)
+    assert told.json()["error"] in ("invalid_client_metadata", "invalid_request")
+
+
+# Codes
+
+
+def test_a_code_is_good_once_and_for_whom_it_was_given(product: SignedIn, browser: Browser) -> None:
+    client, other = product.client(), product.client()
+    code = client.code(browser)
+
+    for wrong in (
+        other.redeem(code, code_verifier=client.verifier),
+        client.redeem(code, redirect_uri=f"{CALLBACK}/"),
+        client.redeem(code, code_verifier=secrets.token_urlsafe(48)),
+        client.redeem(code, code_verifier=None),
+        client.redeem(f"{code}x"),
+    ):
+        assert (wrong.status_code, wrong.json()["error"]) == (400, "invalid_grant")
+    tokens = client.redeem(code)
+    assert tokens.status_code == 200, "a wrong guess does not use it up"
+    assert client.redeem(code).json()["error"] == "invalid_grant"
+    assert product.call("list_calendar_events", tokens.json()["access_token"]).status_code == 401, "a replay ends what it began"
+    assert client.refresh(tokens.json()["refresh_token"]).json()["error"] == "invalid_grant"
+
+
+def test_every_answer_of_the_authorization_endpoint_says_who_answers(product: SignedIn, browser: Browser) -> None:
+    back = browser.over_google(browser.decide(browser.open(product.chatgpt().authorize_url())))
+    refused = browser.open(product.chatgpt().authorize_url(scope="bogus"))
+
+    for answer in (back, refused):
+        told = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+        assert told["iss"] == product.world.url
+        assert answer.headers["location"].startswith(CHATGPT_CALLBACK)
+        assert answer.status_code == 303

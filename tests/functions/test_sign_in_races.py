@@ -1,0 +1,115 @@
+"""Two processes, one store: what may be used once is used once, and clients that refresh in parallel lose nothing (A6, A9)."""
+
+import asyncio
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests import signin
+from tests.reliability.sign_in import REDEMPTIONS, REFRESHES, Racers, codes_of, redeemed, refreshed
+from tests.signin import CALLBACK, Client, SignedIn
+from tests.world import World, on_firestore
+
+CODES, RACES = 10, 20  # `make reliability-sign-in` has 100 and 200
+
+
+@pytest.fixture(scope="module", params=["sqlite", "firestore"])
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    if request.param == "sqlite":
+        return {"STORE": f"sqlite:{tmp_path_factory.mktemp('races') / 'shared.db'}"}
+    return on_firestore(request.getfixturevalue("firestore_emulator"))
+
+
+@pytest.fixture(scope="module")
+def product(store: Mapping[str, str]) -> Iterator[SignedIn]:
+    with signin.started(**store) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def other(product: SignedIn) -> Iterator[World]:
+    with signin.beside(product) as started:
+        yield started
+
+
+async def test_no_code_is_redeemed_twice(product: SignedIn, other: World) -> None:
+    client = product.client()
+    codes = await asyncio.to_thread(codes_of, product, client, CODES)
+    async with aiohttp.ClientSession() as http:
+        racers = Racers(http, client, (product.world.url, other.url))
+        told = await redeemed(racers, codes)
+        alive = [
+            await racers.post(number, grant_type="refresh_token", refresh_token=body["refresh_token"])
+            for number, answers in enumerate(told)
+            for status, body in answers
+            if status == 200
+        ]
+
+    statuses = [Counter(status for status, _ in answers) for answers in told]
+    assert all(counted[200] <= 1 and counted[200] + counted[400] == REDEMPTIONS for counted in statuses), statuses
+    assert {body["error"] for answers in told for status, body in answers if status == 400} == {"invalid_grant"}
+    assert [status for status, _ in alive] == [400] * len(alive), "a replay ends what the first began"
+
+
+async def test_parallel_refreshes_get_the_same_successor_and_end_no_family(product: SignedIn, other: World) -> None:
+    client = product.client()
+    tokens = await asyncio.to_thread(_connect, product, client)
+    async with aiohttp.ClientSession() as http:
+        racers = Racers(http, client, (product.world.url, other.url))
+        statuses, differed, newest = await refreshed(racers, tokens["refresh_token"], RACES)
+
+    assert (statuses, differed) == ({200: RACES * REFRESHES}, 0)
+    assert product.call("list_calendar_events", newest["access_token"]).status_code == 200
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+async def test_a_replay_ends_the_family_on_both_processes(product: SignedIn, other: World) -> None:
+    client = product.client()
+    tokens = await asyncio.to_thread(lambda: _connect(product, client))
+    async with aiohttp.ClientSession() as http:
+        racers = Racers(http, client, (product.world.url, other.url))
+        form = {"grant_type": "refresh_token"}
+        _, second = await racers.post(0, refresh_token=tokens["refresh_token"], **form)
+        status, third = await racers.post(1, refresh_token=second["refresh_token"], **form)
+        assert status == 200
+        await asyncio.sleep(10.5)  # What follows is no repetition of a lost answer any more.
+
+        status, _ = await racers.post(0, refresh_token=tokens["refresh_token"], **form)
+
+        assert status == 400
+        for number in range(2):
+            status, _ = await racers.post(number, refresh_token=third["refresh_token"], **form)
+            assert status == 400
+    for place in (product.world, other):
+        answer = place.http.post(
+            "/tools/list_calendar_events",
+            json=signin.ARGUMENTS["list_calendar_events"],
+            headers={"Authorization": f"Bearer {third['access_token']}"},
+        )
+        assert answer.status_code == 401
+
+
+def _connect(product: SignedIn, client: Client) -> dict[str, Any]:
+    with product.browser() as browser:
+        return client.connect(browser)
+
+
+def test_state_of_a_sign_in_is_in_the_store_alone(product: SignedIn, other: World, tmp_path: Path) -> None:
+    client = product.client()
+    with product.browser() as browser:
+        page = browser.open(client.authorize_url())
+        browser.http.base_url = other.url
+        to_google = browser.decide(page)
+        back = product.google.sign_in(to_google.headers["location"])
+        answer = browser.http.get(back)  # PUBLIC_BASE_URL's process: the first.
+        assert answer.status_code == 303, signin.said(answer)
+    code = signin.answered(answer)["code"]
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": client.verifier}
+    told = other.http.post("/oauth/token", data=form | {"client_id": client.client_id})
+    assert told.status_code == 200, told.text
+    assert secrets.compare_digest(told.json()["token_type"], "bearer")
