@@ -1,14 +1,14 @@
 # Needs make and Python 3.11 or newer; `make` alone says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test package fuzz check load bench reliability-kill reliability-pairs reliability-model reliability-store reliability-stop reliability-outage reliability-handing-over reliability-points reliability-leave reliability-freeze outage peers open-meteo pictures
+.PHONY: help run test package fuzz check load bench reliability-kill reliability-pairs reliability-model reliability-store reliability-stop reliability-outage reliability-handing-over reliability-points reliability-leave reliability-freeze reliability-sign-in oauth-machine outage peers pictures open-meteo
 .DELETE_ON_ERROR:
 
 PIP := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check
 USERS ?= 100
 FOLDER ?= dist
 OUTAGE ?= 60
-EXPERIMENTS := kill pairs model store stop outage handing-over points leave freeze
+EXPERIMENTS := kill pairs model store stop outage handing-over points leave freeze sign-in
 TURNS ?= 300
 
 help:
@@ -29,6 +29,8 @@ help:
 	@echo 'make reliability-points [SIZE=200]       F29: SIGKILL so many times at every point of a turn'
 	@echo 'make reliability-leave [SIZE=500]        F32: so many clients that leave'
 	@echo 'make reliability-freeze [SIZE=100]       F35: so many processes that are stopped, and wake up'
+	@echo 'make reliability-sign-in [SIZE=200]      A6, A9: codes and refresh tokens, by many at once'
+	@echo 'make oauth-machine [RUNS=500]            The authorization server against a model of it, 50 steps a run'
 	@echo 'make outage [OUTAGE=60]                 retries, breaker and recovery while an upstream is out for so many seconds'
 	@echo 'make peers [TURNS=300]                  two processes on one session, beside google-adk and openai-agents'
 	@echo 'make pictures                           the README'"'"'s pictures of the pages of the sign-in, anew'
@@ -58,6 +60,9 @@ load: .venv/.tests
 
 bench: .venv/.tests
 	@.venv/bin/python -m tests.bench
+
+oauth-machine: .venv/.tests
+	@.venv/bin/python -m tests.core.oauth.machine $(or $(RUNS),500)
 
 $(EXPERIMENTS:%=reliability-%): reliability-%: .venv/.tests
 	@.venv/bin/python -m tests.reliability $* $(SIZE)

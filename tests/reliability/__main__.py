@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from tests.reliability import handing_over, kills, model_outage, points, report, simultaneous, stops, store_faults, upstream_faults
+from tests.reliability import handing_over, kills, model_outage, points, report, sign_in, simultaneous, stops, store_faults, upstream_faults
 from tests.reliability.report import Section
 
 
@@ -31,9 +31,10 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "points": Experiment(points.measure, 200),
     "leave": Experiment(stops.measure_leaving, 500),
     "freeze": Experiment(stops.measure_frozen, 100),
+    "sign-in": Experiment(sign_in.measure, 200),
 }
 
-ORDER = ("A1", "A2, F30", "A4", "A13", "A15, F28", "A16, F4", "A20, F25, F26", "F29", "F32", "F35")
+ORDER = ("A1", "A2, F30", "A4", "A6, A9", "A13", "A15, F28", "A16, F4", "A20, F25, F26", "F29", "F32", "F35")
 """The first words of the sections' titles."""
 
 
