@@ -6,6 +6,7 @@ They are printed, not run: a reader pastes them into a shell. tests/infra/test_d
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from functions.core.oauth.records import COLLECTIONS as OAUTH_COLLECTIONS
 from functions.core.stored import CONVERSATIONS, TURNS
 from infra.deploy.accounts import account, email, member
 from infra.deploy.load_balancer import load_balancer
@@ -13,7 +14,7 @@ from infra.deploy.shell import folded, gcloud
 from infra.deploy.slow_turns import slow_turns
 from infra.deploy.table import ALL_IN_ONE, FUNCTIONS, SEPARATE, Function
 
-COLLECTIONS = (CONVERSATIONS, TURNS, "quarantine", "spend")
+COLLECTIONS = (CONVERSATIONS, TURNS, "quarantine", "spend", *OAUTH_COLLECTIONS)
 """What Firestore deletes some day after `expires_at`."""
 
 UNINDEXED = ("body", "stamp")
@@ -40,7 +41,14 @@ class Step:
 
 def steps() -> Iterator[Step]:
     """The whole way, in order."""
-    yield Step("Say what is yours", "The key is read from the keyboard, so that no shell history keeps it.", tuple(choices()))
+    yield Step(
+        "Say what is yours",
+        (
+            "Keys are read from the keyboard, so that no shell history keeps them. The OAuth client is made in Google's console (below, "
+            "Sign-in); to deploy without sign-in, leave `GOOGLE_CLIENT_ID` empty and give a dash for its secret."
+        ),
+        tuple(choices()),
+    )
     words = "A Firestore location cannot be changed later. A new account takes seconds to be known: paste a line that misses it again."
     yield Step("Once for a project", words, tuple(project()))
     words = "The whole plugin at its own address: no domain, no load balancer."
@@ -69,6 +77,9 @@ def choices() -> Iterator[str]:
     yield "CONTACT_EMAIL=help@example.com"
     yield "PRIVACY_EMAIL=privacy@example.com"
     yield "read -rs OPENAI_API_KEY"
+    yield "GOOGLE_CLIENT_ID=123456789012-abc.apps.googleusercontent.com"
+    yield "read -rs GOOGLE_CLIENT_SECRET"
+    yield 'eval "$(python -m infra.keys)"'
 
 
 def project() -> Iterator[str]:
@@ -87,7 +98,7 @@ def project() -> Iterator[str]:
         yield gcloud("firestore fields ttls update expires_at", *where, "--enable-ttl")
         for field in UNINDEXED:
             yield gcloud(f"firestore indexes fields update {field}", *where, "--disable-indexes")
-    for secret in sorted({secret for function in FUNCTIONS for secret in function.secrets.values()}):
+    for secret in sorted({secret for function in FUNCTIONS for secret in (*function.secrets.values(), *function.mounts.values())}):
         variable = secret.upper().replace("-", "_")
         yield gcloud("secrets create", secret, "--replication-policy=automatic")
         yield f'printf %s "${variable}" | ' + gcloud("secrets versions add", secret, "--data-file=-")
@@ -96,7 +107,7 @@ def project() -> Iterator[str]:
 def deployment(function: Function) -> Iterator[str]:
     """A function's account, its grants, itself, and what `functions deploy` has no flag for."""
     yield from account(function.service_account, function.roles)
-    for secret in function.secrets.values():
+    for secret in (*function.secrets.values(), *function.mounts.values()):
         yield gcloud(
             "secrets add-iam-policy-binding",
             secret,
@@ -113,6 +124,7 @@ def deploy(function: Function) -> str:
     """The line that deploys a function."""
     # The variables are parted by | and not by commas: "Example, Inc." is a publisher's name (gcloud topic escaping).
     settings = "|".join(f"{name}={value}" for name, value in function.settings.items())
+    mounted = ",".join(f"{name}={secret}:latest" for name, secret in function.mounts.items())
     return gcloud(
         "functions deploy",
         function.name,
@@ -133,6 +145,7 @@ def deploy(function: Function) -> str:
         f"--timeout={function.timeout_seconds}s",
         f"--ingress-settings={function.ingress}",
         f"--update-env-vars=^|^{settings}",
+        *((f"--update-secrets={mounted}",) if mounted else ()),
         "--quiet",
     )
 

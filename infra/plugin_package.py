@@ -46,12 +46,13 @@ def main() -> str | None:
     given = parser.parse_args()
     try:
         settings = Settings.read(environment(given.env_file, os.environ), CATALOGUE.apis)
-        files = package(settings, CATALOGUE, LOGO.read_bytes())
+        catalogue = CATALOGUE.enabled(settings.enabled_capabilities, sign_in=settings.signs_in)
+        files = package(settings, catalogue, LOGO.read_bytes())
         write(files, given.folder)
     except (Unreadable, InvalidSettings, Unpublishable, Occupied) as reason:
         return str(reason)
     print("Written:", *(f"  {given.folder / path}" for path in files), sep="\n")
-    print("\nLeft for you, before you submit it:", *(f"  - {task}" for task in left_to_do(settings, CATALOGUE)), sep="\n")
+    print("\nLeft for you, before you submit it:", *(f"  - {task}" for task in left_to_do(settings, catalogue)), sep="\n")
     return None
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +38,8 @@ class Function:
     secrets: Mapping[str, str]
     """Setting -> the secret whose name it is given. The function reads the value itself, and again when it was rotated."""
     env: Mapping[str, str]
+    mounts: Mapping[str, str] = field(default_factory=dict)
+    """Setting -> the secret whose value it has from the start of an instance: after a rotation, deploy again."""
     warm_up: bool = False
     """Whether an instance first opens its connections, asked by the startup probe, and only then gets requests."""
     publishes: bool = False

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -15,6 +16,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from functions.adapters.access_tokens import new_jwks
+from functions.adapters.sealing import new_key
 from functions.capabilities import CATALOGUE
 from functions.capabilities.weather import FORECAST, GEOCODING
 from functions.core.capability import Api
@@ -130,6 +133,7 @@ class _World:
             "GOOGLE_ACCOUNTS_URL": origin,
             "GOOGLE_OAUTH_URL": origin,
             "GOOGLE_CERTS_URL": f"{origin}/oauth2/v3/certs",
+            **_keys(Path(".local") / "keys.json"),
             # The emulator has every API of Google's at its own path.
             **{api.url_setting: origin + urlsplit(api.base_url).path for api in CATALOGUE.apis if _is_googles(api)},
         } | self.environ
@@ -208,6 +212,17 @@ class _World:
             "",
         ]
         return "\n".join(lines)
+
+
+def _keys(path: Path) -> dict[str, str]:
+    """The local world's own keys, made when it first runs: what was sealed yesterday is to open today."""
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        made = {"TOKEN_SIGNING_KEYS": new_jwks("local"), "SEALING_KEYS": new_key("local")}
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(made), "utf-8")
+    kept: dict[str, str] = json.loads(path.read_text("utf-8"))
+    return kept
 
 
 def _is_googles(api: Api) -> bool:

@@ -22,6 +22,7 @@ import pytest
 
 import main
 from infra.deploy.table import FUNCTIONS, Function
+from tests.choices import CHOICES, MOUNTED
 from tests.emulators import free_port
 
 ROOT = Path(main.__file__).parent
@@ -32,21 +33,12 @@ MINORS = ("3.11", "3.13")
 FIRST_REQUESTS = {
     "manifest": ("/.well-known/ai-plugin.json", 200, "schema_version"),
     "plugin": ("/.well-known/ai-plugin.json", 200, "schema_version"),
+    "auth": ("/oauth", 404, "error"),
     "chat": ("/chat", 405, "error"),
     "mcp": ("/mcp", 405, "error"),
     "worker": ("/pubsub", 405, "error"),
 }
 """Entry point -> a path that needs nothing from outside, the status it is answered with, a name in the answer's JSON."""
-
-CHOICES = {
-    "PROJECT": "my-project",
-    "PROJECT_NUMBER": "123456789012",
-    "REGION": "us-central1",
-    "PUBLIC_BASE_URL": "https://plugin.example.com",
-    "PUBLISHER_NAME": "Example, Inc.",
-    "CONTACT_EMAIL": "help@example.com",
-    "PRIVACY_EMAIL": "privacy@example.com",
-}
 
 
 def interpreter(minor: str) -> str | None:
@@ -138,7 +130,8 @@ def started(environment: Path, upload: Path, entry_point: str, environ: Mapping[
 
 def deployed(function: Function) -> Mapping[str, str]:
     """The variables of a deployed function: what its line sets, and the name that Cloud Run gives it."""
-    return {name: Template(value).substitute(CHOICES) for name, value in function.settings.items()} | {"K_SERVICE": function.name}
+    chosen = {name: Template(value).substitute(CHOICES) for name, value in function.settings.items()}
+    return chosen | {name: MOUNTED[name] for name in function.mounts} | {"K_SERVICE": function.name}
 
 
 def test_the_pins_agree_with_each_other(environment):
@@ -180,7 +173,8 @@ def test_a_function_answers_with_nothing_but_what_google_sets(environment, uploa
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
 def test_a_function_answers_in_production(environment, upload, function, tmp_path):
-    path, status, name = FIRST_REQUESTS[function.entry_point]
+    first = FIRST_REQUESTS | {"auth": ("/oauth/jwks", 200, "keys")}  # There people can sign in.
+    path, status, name = first[function.entry_point]
 
     with started(environment, upload, function.entry_point, deployed(function), tmp_path / "log") as server:
         answered, document = server.first_answer(path)

@@ -1,6 +1,7 @@
 """What is deployed, as far as it can be known without a cloud: the lines, the table behind them, the upload, the URL map."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -13,6 +14,7 @@ from string import Template
 import pytest
 
 import main
+from functions.core.oauth.records import COLLECTIONS as OAUTH
 from functions.core.settings import Settings
 from functions.worker import NEEDS, RESERVE_SECONDS
 from infra.deploy.load_balancer import url_map
@@ -20,6 +22,7 @@ from infra.deploy.shell import folded
 from infra.deploy.shell import gcloud as gcloud_line
 from infra.deploy.table import ALL_IN_ONE, FUNCTIONS, SEPARATE
 from infra.deploy_lines import markdown
+from tests.choices import CHOICES
 
 ROOT = Path(main.__file__).parent
 BASH = shutil.which("bash")
@@ -27,15 +30,9 @@ GCLOUD = shutil.which("gcloud")
 
 needs_gcloud = pytest.mark.skipif(GCLOUD is None, reason="gcloud is not installed")
 
-CHOICES = {
-    "PROJECT": "my-project",
-    "PROJECT_NUMBER": "123456789012",
-    "REGION": "us-central1",
-    "PUBLIC_BASE_URL": "https://plugin.example.com",
-    "PUBLISHER_NAME": "Example, Inc.",
-    "CONTACT_EMAIL": "help@example.com",
-    "PRIVACY_EMAIL": "privacy@example.com",
-}
+USING = {"google-client-secret", "sealing-keys"}
+ISSUING = USING | {"chatgpt-client-secret", "token-signing-keys"}
+"""What signs tokens: whoever only verifies them has no such key."""
 
 PUBSUB_ITSELF = "service-123456789012@gcp-sa-pubsub.iam.gserviceaccount.com"
 
@@ -59,8 +56,11 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Sequence[tuple[list[str],
     stand_in.write_text(STAND_IN.format(python=sys.executable, log=str(log)))
     stand_in.chmod(0o755)
     blocks = re.findall(r"```sh\n(.*?)```", markdown(), re.DOTALL)
-    environ = {"PATH": f"{folder}:/usr/bin:/bin"}
-    subprocess.run([BASH, "-euc", "\n".join(blocks)], env=environ, input="the-key\n", text=True, capture_output=True, check=True)
+    (folder / "python").symlink_to(sys.executable)
+    environ = {"PATH": f"{folder}:/usr/bin:/bin", "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run(
+        [BASH, "-euc", "\n".join(blocks)], env=environ, input="the-key\nthe-secret\n", text=True, capture_output=True, check=True, cwd=ROOT
+    )
     return [tuple(json.loads(line)) for line in log.read_text().splitlines()]
 
 
@@ -114,7 +114,8 @@ def test_the_shell_fills_in_what_a_reader_chose(calls):
     variables = option(commands["plugin"], "--update-env-vars=")
 
     assert variables == (
-        "^|^FUNCTION_USE_ASGI=true|GOOGLE_CLOUD_PROJECT=my-project"
+        "^|^FUNCTION_USE_ASGI=true|GOOGLE_CLIENT_ID=123456789012-abc.apps.googleusercontent.com|CHATGPT_CLIENT_ID=chatgpt"
+        "|GOOGLE_CLOUD_PROJECT=my-project"
         "|PUBLIC_BASE_URL=https://plugin-123456789012.us-central1.run.app|PUBLISHER_NAME=Example, Inc."
         "|CONTACT_EMAIL=help@example.com|PRIVACY_EMAIL=privacy@example.com"
         "|OPENAI_API_KEY_SECRET=projects/my-project/secrets/openai-api-key/versions/latest|INSTANCE_BILLING=on"
@@ -149,7 +150,15 @@ def test_an_account_is_granted_what_its_function_needs_and_no_more(calls):
         ("plugin-chat", "roles/datastore.user", "my-project"),
         ("plugin-chat", "roles/secretmanager.secretAccessor", "openai-api-key"),
         ("plugin-chat", "roles/pubsub.publisher", "plugin-turns"),
+        ("plugin-mcp", "roles/datastore.user", "my-project"),
         ("plugin-mcp", "roles/pubsub.publisher", "plugin-turns"),
+        ("plugin-auth", "roles/datastore.user", "my-project"),
+        *((name, "roles/secretmanager.secretAccessor", secret) for name in ("plugin", "plugin-auth") for secret in ISSUING),
+        *(
+            (name, "roles/secretmanager.secretAccessor", secret)
+            for name in ("plugin-chat", "plugin-mcp", "plugin-worker")
+            for secret in USING
+        ),
         ("plugin-worker", "roles/datastore.user", "my-project"),
         ("plugin-worker", "roles/secretmanager.secretAccessor", "openai-api-key"),
         ("plugin-worker", "roles/pubsub.publisher", "plugin-turns"),
@@ -168,7 +177,7 @@ def test_every_entry_point_is_deployed_once():
 def test_what_keeps_an_instance_warm_costs_money_and_is_chosen_for_each_function():
     warm = {function.name: function.min_instances for function in FUNCTIONS}
 
-    assert warm == {"plugin": 1, "plugin-manifest": 0, "plugin-chat": 1, "plugin-mcp": 0, "plugin-worker": 0}
+    assert warm == {"plugin": 1, "plugin-manifest": 0, "plugin-auth": 0, "plugin-chat": 1, "plugin-mcp": 0, "plugin-worker": 0}
 
 
 def test_a_processor_between_requests_costs_money_and_is_chosen_for_each_function(calls):
@@ -191,7 +200,7 @@ def test_an_instance_gets_requests_only_once_it_is_warm_where_it_has_something_t
 
     probed = [name for name, line in updates.items() if any(word.startswith("--startup-probe=") for word in line)]
 
-    assert probed == ["plugin", "plugin-chat", "plugin-mcp", "plugin-worker"]
+    assert probed == ["plugin", "plugin-auth", "plugin-chat", "plugin-mcp", "plugin-worker"]
     assert option(updates["plugin-chat"], "--startup-probe=") == (
         "httpGet.path=/_health,httpGet.port=8080,periodSeconds=1,failureThreshold=30,timeoutSeconds=1"
     )
@@ -234,7 +243,7 @@ def test_the_sweep_comes_every_minute_and_names_nobody(calls):
 def test_what_expires_is_deleted(calls):
     policies = [arguments for arguments, _ in calls if arguments[:4] == ["firestore", "fields", "ttls", "update"]]
 
-    assert [option(line, "--collection-group=") for line in policies] == ["conversations", "turns", "quarantine", "spend"]
+    assert [option(line, "--collection-group=") for line in policies] == ["conversations", "turns", "quarantine", "spend", *OAUTH]
     assert all(line[4] == "expires_at" and "--enable-ttl" in line for line in policies)
 
 
@@ -293,7 +302,8 @@ class TestWhatGcloudDoesNotCheck:
 
     def test_a_secret_is_named_and_not_told(self, function):
         assert "OPENAI_API_KEY" not in function.settings
-        assert all(value.startswith("$") for name, value in function.env.items() if name != "FUNCTION_USE_ASGI")
+        assert {name for name, value in function.env.items() if not value.startswith("$")} <= {"FUNCTION_USE_ASGI", "FORWARDED_HOPS"}
+        assert not {"GOOGLE_CLIENT_SECRET", "CHATGPT_CLIENT_SECRET", "SEALING_KEYS", "TOKEN_SIGNING_KEYS"} & set(function.settings)
         assert function.settings.get("OPENAI_API_KEY_SECRET", "") in ("", "projects/$PROJECT/secrets/openai-api-key/versions/latest")
 
     def test_the_variables_are_settings_and_enough_to_start_in_production(self, function):
@@ -411,7 +421,7 @@ def test_a_misspelt_url_map_is_noticed(tmp_path):
 
 def test_one_function_is_the_whole_plugin():
     assert ALL_IN_ONE.name == "plugin"
-    assert [function.entry_point for function in SEPARATE] == ["manifest", "chat", "mcp", "worker"]
+    assert [function.entry_point for function in SEPARATE] == ["manifest", "auth", "chat", "mcp", "worker"]
 
 
 def test_a_folded_line_says_what_the_line_says():

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 import main
 
@@ -18,6 +19,24 @@ def test_every_requirement_has_one_version(path):
     loose = [line for line in lines if line and not re.fullmatch(r"[\w.-]+==[\w.]+|-r \.\./requirements\.txt", line)]
 
     assert loose == []
+
+
+FLOORS = {
+    "joserfc": "1.7.7",  # CVE-2026-102946, -75509, -119284: JSON serialization, lists for iss and sub, the guard of sizes
+    "mcp": "2.2.0",  # CVE-2026-116684: tokens for another resource
+    "starlette": "1.0.1",  # CVE-2026-48710
+    "Authlib": "1.9.9",  # Server-side holes until 1.9.1, and one without an advisory; only tests use it.
+}
+"""The least version without a hole that is known."""
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_no_version_has_a_hole_that_was_closed(name):
+    lines = [line for path in ("requirements.txt", "tests/requirements.txt") for line in (ROOT / path).read_text().splitlines()]
+
+    (pinned,) = [found[1] for line in lines if (found := re.match(rf"{name}==([\w.]+)", line))]
+
+    assert Version(pinned) >= Version(FLOORS[name])
 
 
 def test_the_lock_file_knows_each_package_by_its_hash_and_names_no_registry():

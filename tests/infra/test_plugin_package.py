@@ -17,8 +17,8 @@ import pytest
 import yaml
 from agent_plugins import Plugin, StreamableHTTPServer
 
-from functions.capabilities import CATALOGUE
 from functions.core.capability import Example
+from tests.catalogue import CATALOGUE
 from tests.mcp import ERAS, NEW, called, result
 from tests.programs import run
 from tests.published import CONFIGURATION, derived

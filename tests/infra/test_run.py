@@ -19,6 +19,7 @@ import pytest
 from infra.environment import Unreadable, environment
 from infra.local.google_emulator import CLIENT_ID
 from tests.mcp import ERAS, FORECAST, headers, message
+from tests.signin import switched_on
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 60
@@ -136,7 +137,13 @@ def test_the_mcp_server_that_it_prints_lists_the_tools(running: World, era: str)
     assert told
     answer = httpx.post(told[1], json=sent, headers=headers(era, sent), trust_env=False)
 
-    assert [tool["name"] for tool in answer.json()["result"]["tools"]] == [FORECAST]
+    assert [tool["name"] for tool in answer.json()["result"]["tools"]] == [
+        "list_calendar_events",
+        "get_busy_times",
+        "read_document",
+        FORECAST,
+        "get_profile",
+    ]
 
 
 def test_the_emulated_google_lets_a_person_sign_in_and_leads_back_to_the_product(running: World) -> None:
@@ -206,7 +213,7 @@ def test_what_a_variable_names_is_not_emulated(tmp_path: Path) -> None:
     elsewhere = {
         "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
         "OPEN_METEO_FORECAST_URL": "http://127.0.0.1:9/v1",
-        "GOOGLE_CLIENT_ID": "a-real-one",
+        **switched_on(),
     }
 
     with world(tmp_path, **elsewhere) as started:

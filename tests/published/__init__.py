@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from functions.capabilities import CATALOGUE
 from functions.core.mcp_tools import tools
 from functions.core.plugin_package import LOGO, package
 from functions.core.settings import Settings
 from infra.plugin_package import LOGO as ASSET
+from tests.catalogue import CATALOGUE
 
 FOLDER = Path(__file__).parent
 
