@@ -122,7 +122,7 @@ def _reached(capability: Capability, settings: Settings) -> str:
     return f" (asks {html.escape(', '.join(hosts))})" if hosts else ""
 
 
-EDGE = edge(wiring.settings(CATALOGUE.apis), CATALOGUE)
+EDGE = edge(wiring.settings(CATALOGUE.apis), wiring.offered(CATALOGUE))
 
 
 @functions_framework.aio.http

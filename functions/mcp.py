@@ -270,7 +270,8 @@ def _hint(params: CallToolRequestParams) -> str | None:
 
 _settings = wiring.settings(CATALOGUE.apis)
 _services = wiring.services(CATALOGUE)
-EDGE = Mcp(_settings, CATALOGUE, _services.toolbox(MAX_TOOL_RESULT), _services.turns if _settings.mcp_chat else None, _services.life).edge()
+_turns = _services.turns if _settings.mcp_chat else None
+EDGE = Mcp(_settings, wiring.offered(CATALOGUE), _services.toolbox(MAX_TOOL_RESULT), _turns, _services.life).edge()
 
 
 @functions_framework.aio.http

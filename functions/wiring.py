@@ -17,7 +17,7 @@ from functions.adapters.http.life import Life
 from functions.core.capability import Api, Catalogue, Operation, Web
 from functions.core.deadline import Deadline
 from functions.core.documents import Documents, Key
-from functions.core.errors import DeadlinePassed, Upstream
+from functions.core.errors import CapabilityFault, DeadlinePassed, Upstream
 from functions.core.model import Model
 from functions.core.settings import InvalidSettings, Settings
 
@@ -49,7 +49,20 @@ def settings(apis: tuple[Api, ...], needs: tuple[str, ...] = ()) -> Settings:
 @cache
 def services(catalogue: Catalogue, needs: tuple[str, ...] = ()) -> "Services":
     """The services of this process; functions behind one entry point share them. `needs` as `settings` has it."""
-    return Services(settings(catalogue.apis, needs), catalogue)
+    return Services(settings(catalogue.apis, needs), offered(catalogue))
+
+
+@cache
+def offered(catalogue: Catalogue) -> Catalogue:
+    """What of the catalogue this deployment offers: restricted capabilities only where ENABLED_RESTRICTED names them.
+
+    Raises:
+        InvalidSettings: it names what is no restricted capability.
+    """
+    try:
+        return catalogue.enabled(settings(catalogue.apis).enabled_restricted)
+    except CapabilityFault as error:
+        raise InvalidSettings(f"The configuration is wrong:\n  - ENABLED_RESTRICTED: {error.message}") from error
 
 
 class Services:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from functions.capabilities import CATALOGUE
+from functions.core.errors import CapabilityFault
 from functions.core.plugin_package import Unpublishable, package
 from functions.core.settings import InvalidSettings, Settings
 from functions.core.submission import left_to_do
@@ -46,12 +47,13 @@ def main() -> str | None:
     given = parser.parse_args()
     try:
         settings = Settings.read(environment(given.env_file, os.environ), CATALOGUE.apis)
-        files = package(settings, CATALOGUE, LOGO.read_bytes())
+        offered = CATALOGUE.enabled(settings.enabled_restricted)
+        files = package(settings, offered, LOGO.read_bytes())
         write(files, given.folder)
-    except (Unreadable, InvalidSettings, Unpublishable, Occupied) as reason:
+    except (Unreadable, InvalidSettings, CapabilityFault, Unpublishable, Occupied) as reason:
         return str(reason)
     print("Written:", *(f"  {given.folder / path}" for path in files), sep="\n")
-    print("\nLeft for you, before you submit it:", *(f"  - {task}" for task in left_to_do(settings, CATALOGUE)), sep="\n")
+    print("\nLeft for you, before you submit it:", *(f"  - {task}" for task in left_to_do(settings, offered)), sep="\n")
     return None
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from functions.core.setting_kinds import Category, Email, Line, Origin, Switch, Url
+from functions.core.setting_kinds import Category, Email, Line, Names, Origin, Switch, Url
 
 
 class PluginSettings(BaseModel):
@@ -45,6 +45,11 @@ class PluginSettings(BaseModel):
     )
     plugin_category: Category = Field(
         "PRODUCTIVITY", alias="PLUGIN_CATEGORY", description=f"Where OpenAI's directory lists the plugin: {', '.join(get_args(Category))}."
+    )
+    enabled_restricted: Names = Field(
+        (),
+        alias="ENABLED_RESTRICTED",
+        description="Restricted capabilities that are offered, comma-separated: `gmail`. Google then wants a security assessment of you.",
     )
     publisher_name: Annotated[Line, Field(max_length=80)] | None = Field(
         None,

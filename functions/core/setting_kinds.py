@@ -42,8 +42,8 @@ def _store(value: str) -> str:
     return value
 
 
-def _origins(value: object) -> object:
-    return tuple(filter(None, (origin.strip() for origin in value.split(",")))) if isinstance(value, str) else value
+def _listed(value: object) -> object:
+    return tuple(filter(None, (item.strip() for item in value.split(",")))) if isinstance(value, str) else value
 
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
@@ -54,7 +54,8 @@ Topic = Annotated[str, Field(pattern=r"^projects/[a-z][a-z0-9:.-]{4,62}/topics/[
 Audience = Annotated[str, Field(pattern=r"^https://[!-~]+$", max_length=1024)]
 """Compared with a token to the letter: a slash at its end belongs to it."""
 Line = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Origins = Annotated[tuple[Origin, ...], BeforeValidator(_origins)]
+Origins = Annotated[tuple[Origin, ...], BeforeValidator(_listed)]
+Names = Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], ...], BeforeValidator(_listed)]
 Store = Annotated[str, AfterValidator(_store)]
 Category = Literal[
     "BUSINESS", "COLLABORATION", "DESIGN", "DEVELOPER_TOOLS", "EDUCATION", "ENTERTAINMENT", "FINANCE", "FOOD", "LIFESTYLE", "NEWS",

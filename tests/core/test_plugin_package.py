@@ -5,6 +5,7 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from functions.core.capability import Catalogue, Example
 from functions.core.plugin_package import CATEGORIES, LOGO, Unpublishable, package, package_name
 from functions.core.setting_kinds import Category
 from functions.core.settings import Settings
+from functions.core.submission import examples
 from infra.plugin_package import LOGO as ASSET
 from tests.published import CONFIGURATION
 
@@ -28,14 +30,18 @@ LISTING_CATEGORIES = {
 }  # fmt: skip
 """What a listing may be in: https://developers.openai.com/plugins/deploy/submission-errors."""
 
-SEVERAL = [replace(CATALOGUE.capabilities[0], name=name) for name in ("almanac", "moon", "weather")]
+OFFERED = CATALOGUE.enabled(())
+"""What a deployment offers that enables nothing."""
+
+(WEATHER,) = [capability for capability in CATALOGUE.capabilities if capability.name == "weather"]
+SEVERAL = [replace(WEATHER, name=name) for name in ("almanac", "moon", "weather")]
 
 
 def settings(**changes: str) -> Settings:
     return Settings.read(LOCAL | changes, CATALOGUE.apis)
 
 
-def files(catalogue: Catalogue = CATALOGUE, **changes: str) -> dict[str, Any]:
+def files(catalogue: Catalogue = OFFERED, **changes: str) -> dict[str, Any]:
     """Every file by its path: JSON as values, the skill as text."""
     made = package(settings(**changes), catalogue, ASSET.read_bytes())
     return {path: json.loads(text) if path.endswith(".json") else text.decode() for path, text in made.items() if path != LOGO}
@@ -43,16 +49,15 @@ def files(catalogue: Catalogue = CATALOGUE, **changes: str) -> dict[str, Any]:
 
 def wordy(count: int) -> Catalogue:
     """So many operations, each described as long as it may be."""
-    (weather,) = CATALOGUE.capabilities
-    (known,) = weather.operations
+    (known,) = WEATHER.operations
     return Catalogue(
-        (replace(weather, operations=[replace(known, name=f"operation_{number}", description="x" * 300) for number in range(count)]),)
+        (replace(WEATHER, operations=[replace(known, name=f"operation_{number}", description="x" * 300) for number in range(count)]),)
     )
 
 
-def with_examples(*examples: Sequence[Example]) -> Catalogue:
+def with_examples(*found: Sequence[Example]) -> Catalogue:
     """A catalogue of capabilities with these examples."""
-    return Catalogue(tuple(replace(SEVERAL[place], examples=found) for place, found in enumerate(examples)))
+    return Catalogue(tuple(replace(SEVERAL[place], examples=its) for place, its in enumerate(found)))
 
 
 def png(width: int, height: int, size: int = 100) -> bytes:
@@ -60,7 +65,7 @@ def png(width: int, height: int, size: int = 100) -> bytes:
     return head + bytes(size - len(head))
 
 
-def refused(catalogue: Catalogue = CATALOGUE, logo: bytes = ASSET.read_bytes(), **changes: str) -> str:
+def refused(catalogue: Catalogue = OFFERED, logo: bytes = ASSET.read_bytes(), **changes: str) -> str:
     """What is told of a package that cannot be made."""
     with pytest.raises(Unpublishable) as told:
         package(settings(**changes), catalogue, logo)
@@ -154,16 +159,15 @@ def test_the_skill_is_what_the_specification_asks_for(words: str) -> None:
     assert front["name"] == "my-weather"
     assert front["description"].startswith(words)
     assert len(front["description"]) <= 1024
-    for capability in CATALOGUE.capabilities:
-        for found in capability.operations:
-            assert f"## {found.name}\n\n{found.description}" in body
-        assert all(example.prompt in body for example in capability.examples)
+    for found in OFFERED.operations.values():
+        assert f"## {found.name}\n\n{found.description}" in body
+    for example in chain(*examples(OFFERED)):
+        assert example.prompt in body
 
 
 @pytest.mark.parametrize("prompt", ["x" * 129, "Two\nlines?"])
 def test_what_is_no_starter_is_not_offered_as_one_and_is_tried_all_the_same(prompt: str) -> None:
-    (weather,) = CATALOGUE.capabilities
-    first, *others = weather.examples
+    first, *others = WEATHER.examples
     made = files(with_examples([replace(first, prompt=prompt), *others]))
 
     starters = made["plugin.json"]["extensions"]["com.openai"]["interface"]["defaultPrompt"]
@@ -198,15 +202,15 @@ def test_what_a_review_would_refuse_is_refused_here(changes: dict[str, str], fau
     ("catalogue", "fault"),
     [
         (
-            with_examples(CATALOGUE.capabilities[0].examples[1:]),
+            with_examples(WEATHER.examples[1:]),
             "EXAMPLES: the capabilities have 4 that call an operation and 3 that call none",
         ),
         (
-            with_examples(CATALOGUE.capabilities[0].examples[:-1]),
+            with_examples(WEATHER.examples[:-1]),
             "EXAMPLES: the capabilities have 5 that call an operation and 2 that call none",
         ),
         (
-            Catalogue((*CATALOGUE.capabilities, replace(SEVERAL[0], name="n" * 30, operations=()))),
+            Catalogue((*OFFERED.capabilities, replace(SEVERAL[0], name="n" * 30, operations=()))),
             "PLUGIN_SUBTITLE: set it: the capabilities' names are longer than the 30 characters",
         ),
         (wordy(13), "Descriptions: the operations' come to 4"),
@@ -237,7 +241,7 @@ def test_a_logo_that_no_listing_takes_is_refused(logo: bytes, fault: str) -> Non
 
 def test_the_smallest_and_the_largest_logo_are_taken() -> None:
     for logo in (png(48, 48), png(48, 48, 5 * 1024 * 1024)):
-        assert package(settings(), CATALOGUE, logo)[LOGO] == logo
+        assert package(settings(), OFFERED, logo)[LOGO] == logo
 
 
 def test_every_fault_is_told_at_once() -> None:

@@ -4,11 +4,10 @@ import re
 
 import pytest
 
-from functions.capabilities import CATALOGUE
 from functions.core.capability import Api, Capability, Catalogue, Example, Operation, Published, Scope, Web, operation
 from functions.core.mcp_tools import tools
 from functions.core.submission import left_to_do
-from tests.core.test_plugin_package import files, settings, with_examples
+from tests.core.test_plugin_package import OFFERED, WEATHER, files, settings, with_examples
 
 
 class Nothing(Published):
@@ -38,15 +37,15 @@ async def draw_card(web: Web) -> Nothing:
 
 
 def grown(*extra: Operation) -> Catalogue:
-    """Our catalogue, and a capability of these operations."""
-    return Catalogue((*CATALOGUE.capabilities, Capability("notes", "Notes.", extra, ())))
+    """The weather, and a capability of these operations."""
+    return Catalogue((WEATHER, Capability("notes", "Notes.", extra, ())))
 
 
 @pytest.mark.parametrize("chat", ["off", "on"])
 def test_the_form_has_the_shape_that_openai_imports(chat: str) -> None:
     # https://github.com/openai/plugins/blob/main/plugins/openai-developers/skills/chatgpt-app-submission/SKILL.md
     form = files(MCP_CHAT=chat)["chatgpt-app-submission.json"]
-    hints = {tool["name"]: tool["annotations"] for tool in tools(settings(MCP_CHAT=chat), CATALOGUE)}
+    hints = {tool["name"]: tool["annotations"] for tool in tools(settings(MCP_CHAT=chat), OFFERED)}
 
     assert set(form) == {"$schema", "schema_version", "app_info", "tools", "test_cases", "negative_test_cases"}
     assert form["$schema"] == "https://developers.openai.com/apps-sdk/schemas/chatgpt-app-submission.v1.json"
@@ -75,7 +74,7 @@ def reasons(catalogue: Catalogue, tool: str, **changes: str) -> list[str]:
 
 
 def test_a_reason_names_the_hosts_the_token_and_what_is_sent() -> None:
-    reads, shows, destroys = reasons(CATALOGUE, "get_weather_forecast", OPEN_METEO_FORECAST_URL="https://weather.example/v1")
+    reads, shows, destroys = reasons(OFFERED, "get_weather_forecast", OPEN_METEO_FORECAST_URL="https://weather.example/v1")
 
     hosts = "geocoding-api.open-meteo.com and weather.example"
     assert reads == f"Only reads from {hosts}, without a token of the user's, and changes nothing there or here."
@@ -106,7 +105,7 @@ def test_a_reason_follows_what_the_operation_can_do() -> None:
 
 
 def test_the_tool_chat_is_justified_by_what_it_keeps_and_what_it_calls() -> None:
-    keeps, shows, destroys = reasons(CATALOGUE, "chat", MCP_CHAT="on", CONVERSATION_HOURS="36")
+    keeps, shows, destroys = reasons(OFFERED, "chat", MCP_CHAT="on", CONVERSATION_HOURS="36")
     _, may_show, may_destroy = reasons(grown(replace_note), "chat", MCP_CHAT="on")
 
     assert "which ends 36 hours after its last turn." in keeps
@@ -117,7 +116,7 @@ def test_the_tool_chat_is_justified_by_what_it_keeps_and_what_it_calls() -> None
 
 
 def test_the_form_takes_its_prompts_from_all_capabilities_by_turns() -> None:
-    known = CATALOGUE.operations["get_weather_forecast"]
+    known = OFFERED.operations["get_weather_forecast"]
 
     def said(name: str, called: int, uncalled: int) -> list[Example]:
         return [Example(f"{name}{number}", "x", known, {"place": "Paris"}) for number in range(called)] + [
@@ -131,7 +130,7 @@ def test_the_form_takes_its_prompts_from_all_capabilities_by_turns() -> None:
 
 
 def test_what_is_left_for_a_person_follows_from_the_settings() -> None:
-    plain = "\n".join(left_to_do(settings(CLASSIC_MANIFEST="off", OPENAI_APPS_CHALLENGE="token"), CATALOGUE))
+    plain = "\n".join(left_to_do(settings(CLASSIC_MANIFEST="off", OPENAI_APPS_CHALLENGE="token"), Catalogue((WEATHER,))))
     much = "\n".join(left_to_do(settings(MCP_CHAT="on"), grown(replace_note, add_note)))
 
     for said in ("verify Example, Inc. as publisher", "https://www.example.com", "Reviewer's account: none is needed."):

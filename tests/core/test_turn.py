@@ -113,7 +113,7 @@ async def test_an_operation_is_called_and_its_result_given_back(documents: Docum
         (called('{"place": "北京", "days": 17}'), "less than or equal to 16"),
         (called('{"days": 2}'), "place: Field required"),
         (called('{"place": "北京", "when": "soon"}'), "when: Extra inputs are not permitted"),
-        (called("{}", name="launch_rocket"), "There is no operation of that name; there are: get_weather_forecast"),
+        (called("{}", name="launch_rocket"), "There is no operation of that name; there are: list_calendar_events, find_free_time"),
     ],
 )
 async def test_a_wrong_call_is_told_to_the_model_which_goes_on(documents: Documents, call: Reply, told: str) -> None:

@@ -28,10 +28,9 @@ def test_langchain_reads_manifest_and_document(world: World, tmp_path: Path) -> 
     tool: dict[str, str] = json.loads(run(tmp_path, sys.executable, CLIENTS / "langchain.py", world.url))
 
     assert tool["name"] == "cantilever"
-    assert tool["description"].endswith("Weather forecasts for any place, from Open-Meteo.")
-    assert tool["told"].startswith(
-        "Usage Guide: get_weather_forecast: Forecast the weather for a place, day by day, up to 16 days ahead; the first day"
-    )
+    assert tool["description"].endswith("Calendar, docs, weather.")
+    assert tool["told"].startswith("Usage Guide: list_calendar_events: List the user's calendar events")
+    assert "get_weather_forecast: Forecast the weather for a place, day by day, up to 16 days ahead; the first day" in tool["told"]
     assert "'operationId': 'get_weather_forecast'" in tool["told"]
 
 
@@ -44,6 +43,9 @@ def test_librechat_imports_the_actions_and_calls_them(world: World, tmp_path: Pa
         "get_answer": ["session_id", "turn_id"],
         "get_transcript": ["session_id", "limit", "after"],
         "delete_conversation": ["session_id"],
+        "list_calendar_events": ["start", "end", "query", "time_zone", "max_results", "calendar"],
+        "find_free_time": ["start", "end", "time_zone", "minutes", "earliest", "latest", "people"],
+        "read_document": ["document", "start"],
         "get_weather_forecast": ["place", "days"],
     }
     assert told["consequential"] == ["delete_conversation"]

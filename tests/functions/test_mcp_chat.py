@@ -59,7 +59,7 @@ def answer(told: Json) -> str:
 
 @pytest.mark.parametrize("era", ERAS)
 def test_the_tool_says_honestly_what_it_does(world: World, era: str) -> None:
-    forecast, chat, get_answer = result(world, era, "tools/list")["tools"]
+    *_, forecast, chat, get_answer = result(world, era, "tools/list")["tools"]
 
     assert (forecast["name"], chat["name"]) == (FORECAST, "chat")
     assert chat["annotations"] == {"readOnlyHint": False, "destructiveHint": False, "openWorldHint": False}

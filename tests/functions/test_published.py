@@ -30,6 +30,9 @@ DOCUMENTS = ("/.well-known/ai-plugin.json", "/manifest.json", "/openapi.json", "
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "chat": {"query": "北京明天天气怎么样"},
     "get_weather_forecast": {"place": "Paris"},
+    "list_calendar_events": {"start": "2026-12-01", "end": "2026-12-07"},
+    "find_free_time": {"start": "2026-12-01", "end": "2026-12-07", "time_zone": "UTC"},
+    "read_document": {"document": "1AbC"},
 }
 """Published operation -> a body that it takes."""
 
@@ -248,6 +251,9 @@ def test_only_what_changes_something_asks_first(world: World, openapi: Any) -> N
         "get_answer": False,
         "get_transcript": None,
         "delete_conversation": True,
+        "list_calendar_events": False,
+        "find_free_time": False,
+        "read_document": False,
         "get_weather_forecast": False,
     }
     assert all("x-openai-isConsequential" in found for method, _, found in operations(openapi) if method != "get")
@@ -311,8 +317,9 @@ def test_whatever_is_published_can_be_called(world: World, openapi: Any, manifes
     }
 
     by_token = {"get_transcript": 200, "delete_conversation": 204} if deployment == "local" else {}
-    assert statuses == {"chat": 200, "get_answer": 200, "get_weather_forecast": 200} | by_token
-    assert set(re.findall(r"^(\w+):", manifest["description_for_model"], re.M)) == {"get_weather_forecast"}
+    for_users = {"list_calendar_events": 401, "find_free_time": 401, "read_document": 401}
+    assert statuses == {"chat": 200, "get_answer": 200, "get_weather_forecast": 200} | for_users | by_token
+    assert set(re.findall(r"^(\w+):", manifest["description_for_model"], re.M)) == {"get_weather_forecast", *for_users}
 
 
 def test_openais_challenge_is_answered_to_the_letter(published: World, world: World) -> None:  # H1

@@ -37,6 +37,7 @@ FILES: Mapping[str, str] = {
 def derived() -> Mapping[str, str]:
     """Name in this folder -> text, of what is published elsewhere: the MCP tools, and the plugin package without its logo."""
     settings = Settings.read(CONFIGURATION, CATALOGUE.apis)
-    listed = json.dumps(tools(settings, CATALOGUE), ensure_ascii=False, indent=1)
-    packed = package(settings, CATALOGUE, ASSET.read_bytes())
+    offered = CATALOGUE.enabled(settings.enabled_restricted)
+    listed = json.dumps(tools(settings, offered), ensure_ascii=False, indent=1)
+    packed = package(settings, offered, ASSET.read_bytes())
     return {"mcp-tools.json": listed + "\n"} | {f"package/{path}": content.decode() for path, content in packed.items() if path != LOGO}
