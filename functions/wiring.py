@@ -17,7 +17,7 @@ from functions.adapters.http.life import Life
 from functions.core.capability import Api, Catalogue, Operation, Web
 from functions.core.deadline import Deadline
 from functions.core.documents import Documents, Key
-from functions.core.errors import CapabilityFault, DeadlinePassed, Upstream
+from functions.core.errors import CapabilityFault, DeadlinePassed, Unauthenticated, Upstream
 from functions.core.model import Model
 from functions.core.settings import InvalidSettings, Settings
 
@@ -79,7 +79,7 @@ class Services:
         """The operations, each with its view of the outside world; `max_result` bounds what they give, in bytes."""
         from functions.core.asking import Toolbox
 
-        return Toolbox(self._catalogue.operations, self._web, max_result)
+        return Toolbox(self._catalogue.operations, self._web, max_result, links=[f"{self._settings.public_base_url}/"])
 
     @cached_property
     def turns(self) -> "Turns":
@@ -204,7 +204,14 @@ class Services:
         from functions.adapters.web import BoundWeb, Kept
 
         outgoing, kept, urls, keys = self._outgoing, Kept(), self._settings.api_urls, self._settings.api_keys
-        return lambda operation, deadline: BoundWeb(outgoing, kept, operation, deadline, urls=urls, keys=keys)
+
+        def web(operation: Operation, deadline: Deadline) -> Web:
+            if operation.scopes:
+                told = f"{operation.name} needs a signed-in user, and there is no sign-in here yet."
+                raise Unauthenticated(told, scope=operation.capability)
+            return BoundWeb(outgoing, kept, operation, deadline, urls=urls, keys=keys)
+
+        return web
 
     @cached_property
     def _outgoing(self) -> "Outgoing":

@@ -72,7 +72,7 @@ def leads_to(text: str) -> set[str]:
         page.feed(render(text))
         page.close()
         found |= set(page.found)
-    return {address for address in found if not re.fullmatch(r"#fn[\w-]*|mailto:[\w.@%+-]*", address)}
+    return {address for address in found if not re.fullmatch(r"#fn[\w-]*|mailto:[^?]*", address)}
 
 
 EVIL = (
