@@ -1,5 +1,7 @@
 """The configuration: what follows from what is set, and every fault in one message."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from functions.core.capability import Api
@@ -227,3 +229,19 @@ def test_what_one_function_needs_is_required_of_it_alone_and_only_where_deployed
     assert str(refused.value).splitlines()[1:] == [f"  - {name}: required where this function is deployed" for name in needs]
     assert Settings.read(DEPLOYED).deployed
     assert not Settings.read({}, needs=needs).deployed
+
+
+def test_restricted_capabilities_are_enabled_by_name() -> None:
+    assert Settings.read({}).enabled_restricted == ()
+    assert Settings.read({"ENABLED_RESTRICTED": "gmail, drive"}).enabled_restricted == ("gmail", "drive")
+    with pytest.raises(InvalidSettings, match="ENABLED_RESTRICTED"):
+        Settings.read({"ENABLED_RESTRICTED": "Gmail!"})
+
+
+@pytest.mark.parametrize(("deployed", "refused"), [(True, True), (False, False)])
+def test_no_users_token_travels_over_http_where_deployed(deployed: bool, refused: bool) -> None:
+    calendar = Api("google-calendar", "https://www.googleapis.com/calendar/v3", google=True)
+    environ = {"GOOGLE_CALENDAR_URL": "http://calendar.example/v3"} | (DEPLOYED if deployed else {})
+
+    with pytest.raises(InvalidSettings, match="GOOGLE_CALENDAR_URL: no key or token may travel over http") if refused else nullcontext():
+        Settings.read(environ, [calendar])

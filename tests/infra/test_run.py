@@ -133,7 +133,7 @@ def test_the_mcp_server_that_it_prints_lists_the_tools(running: World, era: str)
     assert told
     answer = httpx.post(told[1], json=sent, headers=headers(era, sent), trust_env=False)
 
-    assert [tool["name"] for tool in answer.json()["result"]["tools"]] == [FORECAST]
+    assert FORECAST in [tool["name"] for tool in answer.json()["result"]["tools"]]
 
 
 def test_nothing_listens_beyond_this_machine(running: World) -> None:
