@@ -23,7 +23,7 @@ _NO_NUMBERS = frozenset({"GLYPH_TYPE_UNSPECIFIED", "NONE", ""})
 
 
 def text_of_document(document: Mapping[str, Any]) -> str:
-    """The text of what `documents.get` answers with includeTabsContent. Tabs have their titles, where there are several.
+    """The text of what `documents.get` answers with includeTabsContent. Where there are several tabs, each begins with its title.
 
     Raises:
         LookupError, TypeError, ValueError, AttributeError: it is not of the form that its documentation shows.
@@ -34,7 +34,8 @@ def text_of_document(document: Mapping[str, Any]) -> str:
         title = tab.get("tabProperties", {}).get("title", "")
         content = tab.get("documentTab", {})
         text = _Segment(content.get("lists", {}), content.get("footnotes", {})).text(content.get("body", {}).get("content", ()))
-        texts.append(f"# {title}\n\n{text}".strip() if len(tabs) > 1 and title else text)
+        headed = len(tabs) > 1 and title and not f"{text}\n".startswith(f"# {title}\n")
+        texts.append(f"# {title}\n\n{text}".strip() if headed else text)
     return "\n\n".join(text for text in texts if text)
 
 

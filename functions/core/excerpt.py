@@ -15,7 +15,7 @@ MOST = 18_000
 def excerpt(text: str, start: int = 0, most: int = MOST) -> tuple[str, int | None]:
     """Of `text` from character `start` on as much as takes `most` bytes in JSON, and where it goes on; None: that is all.
 
-    It ends behind a line or a word, where one ends within the last tenth.
+    It ends behind a line, or else a word, where one ends within the last tenth.
     """
     if size(rest := text[start : start + most]) <= most and start + len(rest) >= len(text):
         return rest, None
@@ -23,8 +23,8 @@ def excerpt(text: str, start: int = 0, most: int = MOST) -> tuple[str, int | Non
     while beyond - fits > 1:
         middle = (fits + beyond) // 2
         fits, beyond = (middle, beyond) if size(rest[:middle]) <= most else (fits, middle)
-    ends = max(rest.rfind("\n", 0, fits), rest.rfind(" ", 0, fits)) + 1
-    length = ends if ends > fits * 9 // 10 else max(1, fits)
+    ends = (rest.rfind(mark, fits * 9 // 10, fits) + 1 for mark in ("\n", " "))
+    length = next(filter(None, ends), max(1, fits))
     return rest[:length], start + length
 
 

@@ -176,7 +176,8 @@ async def test_letters_that_nobody_can_read_are_left_out() -> None:
 
 async def test_tabs_follow_one_another_with_their_titles() -> None:
     inner = tab(paragraph("third"), title="Part")
-    tabs = document(tab(paragraph("first"), title="One"), tab(paragraph("second"), title="Two", children=[inner]), tab(title="Empty"))
+    first = (paragraph("One", style="TITLE"), paragraph("first"))
+    tabs = document(tab(*first, title="One"), tab(paragraph("second"), title="Two", children=[inner]), tab(title="Empty"))
 
     assert (await read(tabs))["text"] == "# One\n\nfirst\n\n# Two\n\nsecond\n\n# Part\n\nthird\n\n# Empty"
 
