@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from functions.capabilities import CATALOGUE
+from functions.core.errors import CapabilityFault
 from functions.core.plugin_package import Unpublishable, package
 from functions.core.settings import InvalidSettings, Settings
 from functions.core.submission import left_to_do
@@ -49,7 +50,7 @@ def main() -> str | None:
         catalogue = CATALOGUE.enabled(settings.enabled_capabilities, sign_in=settings.signs_in)
         files = package(settings, catalogue, LOGO.read_bytes())
         write(files, given.folder)
-    except (Unreadable, InvalidSettings, Unpublishable, Occupied) as reason:
+    except (Unreadable, InvalidSettings, CapabilityFault, Unpublishable, Occupied) as reason:
         return str(reason)
     print("Written:", *(f"  {given.folder / path}" for path in files), sep="\n")
     print("\nLeft for you, before you submit it:", *(f"  - {task}" for task in left_to_do(settings, catalogue)), sep="\n")

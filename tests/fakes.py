@@ -1,11 +1,12 @@
 """Stand-ins for what lies outside core, named by how they behave. Each is an implementation of the protocol that it stands for."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from functions.core.capability import Api, Query
+from functions.adapters.html_text import text_of
+from functions.core.capability import Api, Operation, Query
 from functions.core.deadline import Deadline
 from functions.core.documents import Document, Documents, Key, Snapshot, Write
 from functions.core.errors import CantileverError, StoreUnavailable
@@ -44,15 +45,37 @@ class SilentModel:
 
 
 class CannedWeb:
-    """An outside world with one answer for each path."""
+    """An outside world with one answer for each path, or an error that it raises there."""
 
-    def __init__(self, answers: dict[str, Any]) -> None:
+    def __init__(self, answers: Mapping[str, Any]) -> None:
         self.answers = answers
-        self.asked: list[tuple[str, str, dict[str, Query]]] = []
+        self.asked: list[tuple[str, str, Mapping[str, Any]]] = []
 
     async def get(self, api: Api, path: str, **query: Query) -> Any:
-        self.asked.append((api.name, path, query))
-        return self.answers[path]
+        return self._answered(api, path, query)
+
+    async def post(self, api: Api, path: str, body: Mapping[str, Any]) -> Any:
+        return self._answered(api, path, body)
+
+    def text(self, html: str) -> str:
+        return text_of(html)
+
+    def _answered(self, api: Api, path: str, told: Mapping[str, Any]) -> Any:
+        self.asked.append((api.name, path, told))
+        answer = self.answers[path]
+        if isinstance(answer, CantileverError):
+            raise answer
+        return answer
+
+
+class Everything:
+    """The access of a user who allowed everything."""
+
+    async def require(self, operation: Operation, deadline: Deadline) -> None:
+        pass
+
+    async def token(self, deadline: Deadline, *, refused: str | None = None) -> str:
+        return "ya29.of-everybody"
 
 
 class Published:

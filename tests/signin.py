@@ -29,7 +29,7 @@ CHATGPT_ID, CHATGPT_SECRET = "chatgpt", "secret+of/chatgpt%2Bin=the+tests"
 _TODAY = datetime.now(UTC).replace(microsecond=0)
 ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "list_calendar_events": {"start": _TODAY.isoformat(), "end": (_TODAY + timedelta(days=7)).isoformat()},
-    "get_busy_times": {"start": _TODAY.isoformat(), "end": (_TODAY + timedelta(days=7)).isoformat()},
+    "find_free_time": {"start": _TODAY.isoformat(), "end": (_TODAY + timedelta(days=7)).isoformat(), "time_zone": "UTC"},
     "read_document": {"document": "https://docs.google.com/document/d/1AbCdEfGhIjKlMnOp/edit"},
 }
 """What operations are called with, where a test does not care: the coming week."""

@@ -12,6 +12,9 @@ from pydantic import Field
 from functions.core.capability import Api, Example, Published, Web, operation
 from functions.core.errors import NotFound, Upstream
 
+TITLES = {"zh": "天气"}
+TRANSLATIONS = {"zh": "任何地点的天气预报，数据来自 Open-Meteo。"}
+
 CREDIT = "Weather data by Open-Meteo.com (CC BY 4.0)"
 
 GEOCODING = Api(
@@ -22,7 +25,14 @@ GEOCODING = Api(
     CREDIT,
     reusable=timedelta(hours=1),  # Places stay where they are.
 )
-FORECAST = Api("open-meteo-forecast", "https://api.open-meteo.com/v1", "apikey", "OPEN_METEO_API_KEY", CREDIT)
+FORECAST = Api(
+    "open-meteo-forecast",
+    "https://api.open-meteo.com/v1",
+    "apikey",
+    "OPEN_METEO_API_KEY",
+    CREDIT,
+    links=("https://open-meteo.com/",),
+)
 
 DAILY = ("weather_code", "temperature_2m_min", "temperature_2m_max", "precipitation_probability_max", "wind_speed_10m_max")
 """What is asked of a day, in the order of `Day`'s fields behind its date."""
@@ -82,19 +92,14 @@ async def get_weather_forecast(
     """Forecast the weather for a place, day by day, up to 16 days ahead; the first day is today at the place."""
     language = "zh" if any("\u4e00" <= character <= "\u9fff" for character in place) else "en"
     found = await web.get(GEOCODING, "search", name=place, count=1, language=language, format="json")
-    if not found.get("results"):
+    try:
+        where = found["results"][0] if found.get("results") else None
+        there = where and {name: where[name] for name in ("latitude", "longitude")} | {"timezone": where.get("timezone") or "auto"}
+    except (LookupError, TypeError, AttributeError) as error:
+        raise _unknown_form() from error
+    if not there:
         raise NotFound("No place of that name was found. Ask for a larger town nearby, or for another spelling.")
-    where = found["results"][0]
-    forecast = await web.get(
-        FORECAST,
-        "forecast",
-        latitude=where["latitude"],
-        longitude=where["longitude"],
-        daily=DAILY,
-        timezone=where.get("timezone") or "auto",
-        forecast_days=days,
-    )
-    return _forecast(where, forecast)
+    return _forecast(where, await web.get(FORECAST, "forecast", **there, daily=DAILY, forecast_days=days))
 
 
 def _forecast(where: Any, forecast: Any) -> Forecast:
@@ -120,7 +125,11 @@ def _forecast(where: Any, forecast: Any) -> Forecast:
             ),
         )
     except (LookupError, TypeError, ValueError) as error:
-        raise Upstream("Open-Meteo answered in a form that we do not know.") from error
+        raise _unknown_form() from error
+
+
+def _unknown_form() -> Upstream:
+    return Upstream("Open-Meteo answered in a form that we do not know.")
 
 
 EXAMPLES = (

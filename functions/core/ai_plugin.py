@@ -49,8 +49,11 @@ def _auth(settings: Settings, catalogue: Catalogue) -> dict[str, Any]:
 
 
 def description_for_people(settings: Settings, catalogue: Catalogue) -> str:
-    """What the plugin does, at most 100 characters."""
-    return settings.plugin_description or _cut(" ".join(capability.description for capability in catalogue.capabilities), MAX_FOR_HUMAN)
+    """What the plugin does, at most 100 characters: in the capabilities' words, or by their names where these are too many."""
+    told = " ".join(capability.description for capability in catalogue.capabilities)
+    if len(told) > MAX_FOR_HUMAN:
+        told = ", ".join(capability.name.replace("_", " ") for capability in catalogue.capabilities).capitalize() + "."
+    return settings.plugin_description or _cut(told, MAX_FOR_HUMAN)
 
 
 def description_for_models(settings: Settings, catalogue: Catalogue) -> str:

@@ -9,6 +9,7 @@
     │   ├── TooSlow            the body did not arrive in time
     │   ├── Forbidden          a page, a name or an account that may not reach us
     │   ├── InsufficientScope  the user has not allowed it, or Google did not grant it
+    │   ├── Unconfirmed        it changes something, and its user has not confirmed that
     │   ├── NotFound           no such thing, or not yours: the two look alike
     │   ├── MethodNotAllowed   the path exists, the method does not
     │   ├── KeyReused          an Idempotency-Key that was another question's
@@ -110,6 +111,12 @@ class InsufficientScope(ChangeRequest):
         """The scope of ours that is needed, the name of a capability."""
         self.google_scopes = google_scopes
         """Those of Google's that the operation names."""
+
+
+class Unconfirmed(ChangeRequest):
+    """It changes something, and its user has not confirmed that (core/confirmation.py); nothing was done."""
+
+    code = "unconfirmed"
 
 
 class NotFound(ChangeRequest):

@@ -195,9 +195,9 @@ def _interface(settings: Settings, catalogue: Catalogue) -> Json:
 
 
 def _starters(catalogue: Catalogue) -> list[str]:
-    """What the listing offers to say: examples of one line that are short enough."""
+    """What the listing offers to say: examples of one line that are short enough, and name no address, which would be a reviewer's."""
     called, _ = examples(catalogue)
-    return [example.prompt for example in called if re.fullmatch(f".{{1,{MAX_STARTER}}}", example.prompt)][:STARTERS]
+    return [example.prompt for example in called if re.fullmatch(f"(?!.*://).{{1,{MAX_STARTER}}}", example.prompt)][:STARTERS]
 
 
 def _skill(settings: Settings, catalogue: Catalogue) -> str:

@@ -43,7 +43,7 @@ def _store(value: str) -> str:
 
 
 def _listed(value: object) -> object:
-    return tuple(filter(None, (origin.strip() for origin in value.split(",")))) if isinstance(value, str) else value
+    return tuple(filter(None, (item.strip() for item in value.split(",")))) if isinstance(value, str) else value
 
 
 Switch = Annotated[bool, BeforeValidator(_switch)]
@@ -55,7 +55,7 @@ Audience = Annotated[str, Field(pattern=r"^https://[!-~]+$", max_length=1024)]
 """Compared with a token to the letter: a slash at its end belongs to it."""
 Line = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_listed)]
-Names = Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], ...], BeforeValidator(_listed)]
+Names = Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], ...], BeforeValidator(_listed)]
 Store = Annotated[str, AfterValidator(_store)]
 Category = Literal[
     "BUSINESS", "COLLABORATION", "DESIGN", "DEVELOPER_TOOLS", "EDUCATION", "ENTERTAINMENT", "FINANCE", "FOOD", "LIFESTYLE", "NEWS",

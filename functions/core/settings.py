@@ -230,9 +230,11 @@ class Settings(SigninSettings):
         lacking = [variable for variable in needs if settings.deployed and not environ.get(variable)]
         # A value that was refused is a fault once, and not missing as well.
         faults = {**settings.contradictions(), **dict.fromkeys(lacking, "required where this function is deployed"), **reading.faults}
-        keyed = (api for api in apis if settings.deployed and api.name in settings.api_keys)
+        trusted = (api for api in apis if settings.deployed and (api.google or api.name in settings.api_keys))
         faults |= {
-            api.url_setting: "no key may travel over http" for api in keyed if settings.api_urls.get(api.name, "").startswith("http:")
+            api.url_setting: "no key or token may travel over http"
+            for api in trusted
+            if settings.api_urls.get(api.name, "").startswith("http:")
         }
         if faults:
             raise InvalidSettings("The configuration is wrong:\n" + "\n".join(f"  - {name}: {fault}" for name, fault in faults.items()))

@@ -67,7 +67,8 @@ class Services(SignIn):
         """The operations, each with its view of the outside world; `max_result` bounds what they give, in bytes."""
         from functions.core.asking import Toolbox
 
-        return Toolbox(self.catalogue.operations, self._web, self.accesses.of(None), max_result)
+        ours = [f"{self._settings.public_base_url}/"]
+        return Toolbox(self.catalogue.operations, self._web, self.accesses.of(None), max_result, links=ours)
 
     @cached_property
     def turns(self) -> "Turns":

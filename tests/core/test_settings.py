@@ -1,5 +1,7 @@
 """The configuration: what follows from what is set, and every fault in one message."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from functions.core.capability import Api
@@ -227,3 +229,12 @@ def test_what_one_function_needs_is_required_of_it_alone_and_only_where_deployed
     assert str(refused.value).splitlines()[1:] == [f"  - {name}: required where this function is deployed" for name in needs]
     assert Settings.read(DEPLOYED).deployed
     assert not Settings.read({}, needs=needs).deployed
+
+
+@pytest.mark.parametrize(("deployed", "refused"), [(True, True), (False, False)])
+def test_no_users_token_travels_over_http_where_deployed(deployed: bool, refused: bool) -> None:
+    calendar = Api("calendar", "https://www.googleapis.com/calendar/v3", google=True)
+    environ = {"CALENDAR_URL": "http://calendar.example/v3"} | (DEPLOYED if deployed else {})
+
+    with pytest.raises(InvalidSettings, match="CALENDAR_URL: no key or token may travel over http") if refused else nullcontext():
+        Settings.read(environ, [calendar])

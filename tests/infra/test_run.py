@@ -139,7 +139,7 @@ def test_the_mcp_server_that_it_prints_lists_the_tools(running: World, era: str)
 
     assert [tool["name"] for tool in answer.json()["result"]["tools"]] == [
         "list_calendar_events",
-        "get_busy_times",
+        "find_free_time",
         "read_document",
         FORECAST,
         "get_profile",

@@ -22,6 +22,7 @@ STATUS: Mapping[type[CantileverError], int] = {
     Turned: 403,
     errors.Forbidden: 403,
     errors.InsufficientScope: 403,
+    errors.Unconfirmed: 403,
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
     errors.TooSlow: 408,
