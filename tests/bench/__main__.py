@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.bench import cold, latency, machine, mcp_calls, people, profile, store, turns
+from tests.bench import cold, latency, machine, mcp_calls, people, profile, store, tokens, turns
 from tests.bench.report import Section, verdicts
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -19,6 +19,7 @@ PARTS: Mapping[str, Callable[[], Awaitable[Section]]] = {
     "P2": latency.measure,
     "P4": cold.measure,
     "P6": store.measure,
+    "P7": tokens.measure,
     "P8": mcp_calls.measure,
     "profile": profile.measure,
 }

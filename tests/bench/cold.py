@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import http.client
 import json
-import secrets
 import statistics
 import time
 from collections import defaultdict
@@ -12,19 +11,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from functions.core.capability import GET_PROFILE
 from tests import emulators
-from tests.bench import machine, wire
+from tests.bench import machine, signed_in, wire
 from tests.bench.report import Section, Verdict
 
 ROUNDS = 7
 IDLE_SECONDS = 1.0
 HELLO, MANIFEST, CHAT, CHAT_FIRESTORE, MCP = "hello world, sync", "manifest", "chat on SQLite", "chat on Firestore emulator", "mcp"
+AUTH, CHAT_SIGNED_IN, MCP_SIGNED_IN = (
+    "auth on Firestore emulator",
+    f"{CHAT_FIRESTORE}, signed in",
+    f"{MCP} on Firestore emulator, signed in",
+)
 COLD_GOALS = {MANIFEST: 2.0, CHAT_FIRESTORE: 3.4, MCP: 5.0}
 MEMORY_GOALS = {MANIFEST: 70.0, CHAT_FIRESTORE: 110.0}
 
 METHOD = f"""A process is launched as Google launches it (`functions-framework --target=…`, gunicorn with one worker), pinned to one core, and asked every
 2 ms until it gives the right answer: the greeting, the OpenAPI document, a turn of chat with the model's text, read and written in its store, the
-list of tools over MCP. {ROUNDS} launches of each, interleaved, after one that is not counted (compiled bytecode and page cache are warm);
+list of tools over MCP. With sign-in: the authorization server's metadata; the same turn, and the profile over MCP, of somebody who shows a
+token, which is verified and whose grant is read. {ROUNDS} launches of each, interleaved, after one that is not counted (compiled bytecode and page cache are warm);
 medians, and the ratio round by round. Memory is the proportional set size of master and worker together, {IDLE_SECONDS:g} s after the first answer; processor time is the tree's until then."""
 
 
@@ -54,7 +60,7 @@ async def measure() -> Section:
     """Launch all functions."""
     async with wire.Model(lambda: 0.0).serving() as model:
         with contextlib.ExitStack() as stack:
-            return _section(await launched(_candidates(model.origin, stack)))
+            return _section(await launched(await _candidates(model.origin, stack)))
 
 
 async def launched(candidates: Mapping[str, Candidate]) -> Mapping[str, Sequence[Start]]:
@@ -68,7 +74,7 @@ async def launched(candidates: Mapping[str, Candidate]) -> Mapping[str, Sequence
     return starts
 
 
-def _candidates(model: str, stack: contextlib.ExitStack) -> Mapping[str, Candidate]:
+async def _candidates(model: str, stack: contextlib.ExitStack) -> Mapping[str, Candidate]:
     def answered(body: bytes) -> bool:
         return wire.waited(body) >= 0
 
@@ -82,12 +88,26 @@ def _candidates(model: str, stack: contextlib.ExitStack) -> Mapping[str, Candida
         MCP: lists_tools(lambda: machine.product("mcp", model), "get_weather_forecast"),
     }
     with contextlib.suppress(emulators.Missing):
-        settings = {
-            "STORE": "firestore",
-            "FIRESTORE_EMULATOR_HOST": stack.enter_context(emulators.firestore()),
-            "GOOGLE_CLOUD_PROJECT": f"demo-{secrets.token_hex(4)}",
+        firestore = machine.firestore(stack.enter_context(emulators.firestore()))
+        people = await signed_in.on_firestore(firestore, 1)
+        known, shown = {**firestore, **people.environment}, {"Authorization": f"Bearer {people.tokens[0]}"}
+        profile, headers = wire.mcp_message("2026-07-28", "tools/call", name=GET_PROFILE, arguments={})
+        found |= {
+            CHAT_FIRESTORE: Candidate(lambda: machine.product("chat", model, **firestore), "/chat", answered, question),
+            AUTH: Candidate(
+                lambda: machine.product("auth", model, **known),
+                "/.well-known/oauth-authorization-server",
+                lambda body: json.loads(body)["issuer"] == signed_in.ISSUER,
+            ),
+            CHAT_SIGNED_IN: Candidate(lambda: machine.product("chat", model, **known), "/chat", answered, question, shown),
+            MCP_SIGNED_IN: Candidate(
+                lambda: machine.product("mcp", model, **known),
+                "/mcp",
+                lambda body: json.loads(body)["result"]["structuredContent"]["id"] == signed_in.person(0).user,
+                profile,
+                headers | shown,
+            ),
         }
-        found[CHAT_FIRESTORE] = Candidate(lambda: machine.product("chat", model, **settings), "/chat", answered, question)
     return found
 
 

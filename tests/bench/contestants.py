@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
-import secrets
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests import emulators
-from tests.bench import machine, wire
+from tests.bench import machine, signed_in, wire
 
 PROXY, SQLITE, FIRESTORE = "bare proxy", "chat on SQLite", "chat on Firestore emulator"
+SQLITE_SIGNED_IN, FIRESTORE_SIGNED_IN = f"{SQLITE}, signed in", f"{FIRESTORE}, signed in"
 CALLERS = 500
 TURNS_BEFORE = 10
 """Of each conversation, before anything is measured: 20 messages."""
@@ -32,15 +34,19 @@ async def contestants(model: wire.Model) -> AsyncIterator[Mapping[str, Contestan
     settings = {"CHAT_BUDGET_SECONDS": "40", "BUFFER_MESSAGES": "20", "BUFFER_TOKENS": "100000"}
     measured, model.delay = model.delay, lambda: 0.0
     with contextlib.ExitStack() as stack:
-        found = {PROXY: await _warm(stack.enter_context(machine.proxy(model.origin)), wire.completion)}
-        found[SQLITE] = await _warm(stack.enter_context(machine.product("chat", model.origin, **settings)), wire.chat)
+
+        async def warm(people: signed_in.People | None = None, **store: str) -> Contestant:
+            known = people.environment if people else {}
+            server = stack.enter_context(machine.product("chat", model.origin, **settings, **store, **known))
+            return await _warm(server, lambda lane: wire.chat(lane, people.tokens[lane] if people else None))
+
+        found = {PROXY: await _warm(stack.enter_context(machine.proxy(model.origin)), wire.completion), SQLITE: await warm()}
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        found[SQLITE_SIGNED_IN] = await warm(await signed_in.on_sqlite(folder, CALLERS))
         with contextlib.suppress(emulators.Missing):
-            settings |= {
-                "STORE": "firestore",
-                "FIRESTORE_EMULATOR_HOST": stack.enter_context(emulators.firestore()),
-                "GOOGLE_CLOUD_PROJECT": f"demo-{secrets.token_hex(4)}",
-            }
-            found[FIRESTORE] = await _warm(stack.enter_context(machine.product("chat", model.origin, **settings)), wire.chat)
+            firestore = machine.firestore(stack.enter_context(emulators.firestore()))
+            found[FIRESTORE] = await warm(**firestore)
+            found[FIRESTORE_SIGNED_IN] = await warm(await signed_in.on_firestore(firestore, CALLERS), **firestore)
         for name in found.keys() - {PROXY}:
             _assert_fast_stack(found[name].server)
         model.delay = measured

@@ -10,8 +10,16 @@ from tests.load.questions import CALLS_PER_TURN, SLOW_SECONDS
 USERS = (100, 500, 1000)
 SLOW = 5.0
 SECONDS, SEED_SECONDS = 15.0, 10.0
-OURS = ((1, USERS, 0.0), (2, USERS, 0.0), (1, USERS, SLOW), (2, USERS, SLOW), (3, USERS[-1:], 0.0))
-"""The row, with how many users each, and the percent of turns that are slow."""
+OURS = (
+    (1, USERS, 0.0, False),
+    (2, USERS, 0.0, False),
+    (1, USERS, SLOW, False),
+    (2, USERS, SLOW, False),
+    (3, USERS[-1:], 0.0, False),
+    (1, USERS[-1:], 0.0, True),
+    (2, USERS[-1:], 0.0, True),
+)
+"""The row, with how many users each, the percent of turns that are slow, and whether they have signed in."""
 TURNS_GOALS = {1: 400, 2: 330}
 """Of the most users."""
 P95_GOAL = 1.15
@@ -24,12 +32,16 @@ the letter, so that all users stand in line in one session: three may wait behin
 on the framework's default of 8 threads, keeps conversations in a dict, and calls the model once per turn, without tools. Where {SLOW:g} % of turns are slow,
 the model takes {SLOW_SECONDS:g} s more for them, once each; by a hash of the question, all of which differ. Their users are told that the answer is pending, and
 ask for it until it is there; turns/s counts them, the percentiles of turns do not. The slowest answer is that of all requests, polls too. Errors,
-slowest answers and pending turns count the whole run."""
+slowest answers and pending turns count the whole run. Where they are signed in, each user shows a token of their own."""
 
 
 async def measure() -> Section:
     """Run the rows, then the article's code with ever more users."""
-    runs = [await asyncio.to_thread(scenario.ours, row, users, SECONDS, slow_percent) for row, many, slow_percent in OURS for users in many]
+    runs = [
+        await asyncio.to_thread(scenario.ours, row, users, SECONDS, slow_percent, sign_in=sign_in)
+        for row, many, slow_percent, sign_in in OURS
+        for users in many
+    ]
     seeds = [await asyncio.to_thread(scenario.seed, users, SEED_SECONDS) for users in USERS]
     rows = [_row(f"ours, {_named(run)}", run) for run in runs] + [_row("the article's code, row 3", run) for run in seeds]
     verdicts = [verdict for run in runs for verdict in _verdicts(run)]
@@ -51,7 +63,7 @@ async def measure() -> Section:
 
 
 def _named(run: Run) -> str:
-    return f"row {run.row}" + (f", {run.slow_percent:g} % slow" if run.slow_percent else "")
+    return f"row {run.row}" + (f", {run.slow_percent:g} % slow" if run.slow_percent else "") + (", signed in" if run.signed_in else "")
 
 
 def _row(name: str, run: Run) -> tuple[str, ...]:

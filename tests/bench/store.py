@@ -9,16 +9,19 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from functions.adapters.firestore import FirestoreDocuments
 from functions.adapters.sqlite import SqliteDocuments
+from functions.core.access import Accesses, Grants
 from functions.core.deadline import Deadline
 from functions.core.documents import Documents
 from functions.core.model import Message, Reply, Tool
 from functions.core.question import Done, Pending, Question
 from tests import conversations, emulators
-from tests.bench import counting
+from tests.authorization import ObedientGoogle
+from tests.bench import counting, signed_in
 from tests.bench.report import Section, Verdict
 
 LENGTHS = (10, 1_000, 10_000)
@@ -31,10 +34,10 @@ BUDGET = 0.8
 QUESTION, ANSWER = "q" * 200, "a" * 200
 
 METHOD = f"""Turns run in this process against the real adapters; question and answer have 200 characters each and the buffer its default limits. Each
-kind has a conversation of its own, which grows by fast turns with a model that answers at once. Behind each length one more is run and counted:
-round trips, documents and bytes of their bodies at `Documents`; RPCs and message bytes at a gRPC door in front of Google's emulator; SQLite's
-statements by its own trace. Then {TIMED} more are timed without door and trace, medians: what passed while the store was awaited, and the processor
-time of this process, the store's own included where that is SQLite."""
+kind has a conversation of its own, which grows by fast turns with a model that answers at once; one is of somebody who has signed in. Behind
+each length one more is run and counted: round trips, documents and bytes of their bodies at `Documents`; RPCs and message bytes at a gRPC door
+in front of Google's emulator; SQLite's statements by its own trace. Then {TIMED} more are timed without door and trace, medians: what passed
+while the store was awaited, and the processor time of this process, the store's own included where that is SQLite."""
 
 NAMES = ("reads", "documents read", "bytes read", "commits", "writes", "bytes written")
 
@@ -48,8 +51,8 @@ class Kind:
     """Do it once, on the conversation of this session."""
     budget: Mapping[str, int]
     """What it may ask at most; what is not named, not at all."""
-    turns: int = 1
-    """How many it adds to the conversation."""
+    grow: Callable[[Documents, str], Awaitable[None]]
+    """Add a turn to the conversation without waiting for anything."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +94,28 @@ async def pending_turn(documents: Documents, session: str) -> None:
     assert isinstance(await turns.poll("", session, pending.turn_id, _within(10)), Done)
 
 
+async def signed_in_turn(documents: Documents, session: str) -> None:
+    """The same, asked by somebody who has signed in."""
+    person = signed_in.person(0)
+    accesses = Accesses(Grants(documents, ObedientGoogle(), signed_in.ISSUER, _now))
+    question = Question(person.user, session, QUESTION, "any", bearer=person)
+    assert isinstance(await conversations.turns(documents, Echo(), accesses=accesses).run(question, _within(10)), Done)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 def _within(seconds: float) -> Deadline:
     return Deadline.after(seconds, asyncio.get_running_loop().time)
 
 
 KINDS = (
-    Kind("fast turn", turn, {"reads": 1, "commits": 1, "writes": 2}),
+    Kind("fast turn", turn, {"reads": 1, "commits": 1, "writes": 2}, turn),
+    # Whether the grant still lives is read together with the conversation: three documents more, no round trip.
+    Kind("fast turn, signed in", signed_in_turn, {"reads": 1, "commits": 1, "writes": 2}, signed_in_turn),
     # The attempt reads and writes it as pending; its end reads the head and writes both; the poll reads before it waits and after.
-    Kind("pending turn and a poll", pending_turn, {"reads": 4, "commits": 2, "writes": 4}),
+    Kind("pending turn and a poll", pending_turn, {"reads": 4, "commits": 2, "writes": 4}, turn),
 )
 
 
@@ -159,21 +176,22 @@ async def _firestore(address: str, project: str) -> AsyncIterator[FirestoreDocum
 
 async def _costs(direct: Documents, counted: Documents, below: Counter[str], lengths: Sequence[int], kinds: Sequence[Kind]) -> Costs:
     """Let a conversation of each kind grow over `direct`; at each length run one thing over `counted`, and time more over `direct`."""
-    await _grow(direct, "first of all", WARMING)
+    await signed_in.signed_in(direct, 1)
+    await _grow(direct, turn, "first of all", WARMING)
     found: dict[str, list[Cost]] = {kind.name: [] for kind in kinds}
     behind = dict.fromkeys(found, 0)
     for length in lengths:
-        await asyncio.gather(*(_grow(direct, kind.name, length - behind[kind.name]) for kind in kinds))
+        await asyncio.gather(*(_grow(direct, kind.grow, kind.name, length - behind[kind.name]) for kind in kinds))
         for kind in kinds:
             counts = await _counted(kind, counted, below)
             found[kind.name].append(Cost(counts, *(await _timed(kind, direct))))
-            behind[kind.name] = length + kind.turns * (1 + TIMED)
+            behind[kind.name] = length + 1 + TIMED
     return found
 
 
-async def _grow(documents: Documents, session: str, turns: int) -> None:
+async def _grow(documents: Documents, one: Callable[[Documents, str], Awaitable[None]], session: str, turns: int) -> None:
     for _ in range(turns):
-        await turn(documents, session)
+        await one(documents, session)
 
 
 async def _counted(kind: Kind, documents: Documents, below: Counter[str]) -> Counter[str]:

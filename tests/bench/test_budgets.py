@@ -1,16 +1,19 @@
 """Budgets that no machine's speed changes: what is loaded, what is published, what a turn asks of its store, and the fast stack in use."""
 
+import asyncio
 import http.client
 import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.bench import store
 from tests.bench.machine import Server
+from tests.signin import switched_on
 from tests.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -24,16 +27,28 @@ def ran(script: str, **environ: str) -> list[str]:
     return subprocess.run(told, capture_output=True, text=True, check=True, env=environ, cwd="/").stdout.split()
 
 
-async def test_what_is_asked_of_a_conversation_costs_sqlite_its_budget_however_long_it_is() -> None:
-    costs = await store.on_sqlite(FULL)
+@pytest.fixture(scope="module")
+def on_sqlite() -> store.Costs:
+    """What is asked of SQLite, counted once for all tests."""
+    return asyncio.run(store.on_sqlite(FULL))
 
+
+def test_what_is_asked_of_a_conversation_costs_sqlite_its_budget_however_long_it_is(on_sqlite: store.Costs) -> None:
     for kind in store.KINDS:
-        shorter, longer = (cost.counts for cost in costs[kind.name])
+        shorter, longer = (cost.counts for cost in on_sqlite[kind.name])
         assert (longer, store.within(kind.budget, longer)) == (shorter, True), kind.name
 
 
-async def test_a_fast_turn_costs_sqlite_one_read_and_one_transaction() -> None:
-    *_, longer = (cost.counts for cost in (await store.on_sqlite(FULL))["fast turn"])
+def test_whether_a_grant_still_lives_costs_a_turn_three_documents_and_no_round_trip(on_sqlite: store.Costs) -> None:
+    strangers, signed_in = (on_sqlite[name][-1].counts for name in ("fast turn", "fast turn, signed in"))
+    assert signed_in["documents read"] == strangers["documents read"] + 3
+    assert {name: signed_in[name] - strangers[name] for name in ("reads", "commits", "writes", "lists")} == dict.fromkeys(
+        ("reads", "commits", "writes", "lists"), 0
+    )
+
+
+def test_a_fast_turn_costs_sqlite_one_read_and_one_transaction(on_sqlite: store.Costs) -> None:
+    longer = on_sqlite["fast turn"][-1].counts
 
     assert (longer["reads"], longer["documents read"], longer["commits"], longer["writes"], longer["lists"]) == (1, 1, 1, 2, 0)
     assert (longer["SELECT"] + longer["WITH"], longer["BEGIN"], longer["COMMIT"], longer["INSERT"] + longer["UPDATE"]) == (1, 1, 1, 2)
@@ -47,7 +62,7 @@ async def test_what_is_asked_of_a_conversation_costs_firestore_its_budget_howeve
         shorter, longer = (cost.counts for cost in costs[kind.name])
         assert (rpcs(longer), store.within(kind.budget, longer)) == (rpcs(shorter), True), kind.name
         assert abs(longer["bytes sent"] - shorter["bytes sent"]) < 32, kind.name
-    assert rpcs(costs["fast turn"][-1].counts) == {"BatchGetDocuments": 1, "Commit": 1}
+    assert rpcs(costs["fast turn"][-1].counts) == rpcs(costs["fast turn, signed in"][-1].counts) == {"BatchGetDocuments": 1, "Commit": 1}
     assert costs["fast turn"][-1].counts["bytes sent"] < 13_000
 
 
@@ -55,16 +70,24 @@ def rpcs(counts: Counter[str]) -> dict[str, int]:
     return {name: count for name, count in store.wire(counts).items() if not name.startswith("bytes")}
 
 
-@pytest.mark.parametrize(("target", "most"), [("manifest", 620), ("chat", 800), ("mcp", 960), ("plugin", 980)])
-def test_a_function_loads_no_more_modules_than_its_budget(target: str, most: int) -> None:
-    (loaded,) = ran(f"main.{target}; print(len(sys.modules))", STORE="sqlite:/nowhere/a.db")
+SQLITE = {"STORE": "sqlite:/nowhere/a.db"}
+FIRESTORE = {"STORE": "firestore", "GOOGLE_CLOUD_PROJECT": "demo-budget"}
+MODULES = (
+    ("manifest", SQLITE, 620),
+    ("chat", SQLITE, 800),
+    ("mcp", SQLITE, 960),
+    ("plugin", SQLITE, 980),
+    ("chat", FIRESTORE, 1_150),
+    ("mcp", FIRESTORE, 960),  # It keeps no conversations, so it loads no store.
+)
+WITH_SIGN_IN = (("manifest", SQLITE, 620), ("auth", FIRESTORE, 1_200), ("chat", FIRESTORE, 1_210), ("mcp", FIRESTORE, 1_430))
 
-    assert int(loaded) <= most
 
-
-@pytest.mark.parametrize(("target", "most"), [("chat", 1_150), ("mcp", 960)])  # mcp keeps no conversations, so it loads no store.
-def test_a_function_on_firestore_loads_no_more_modules_than_its_budget(target: str, most: int) -> None:
-    (loaded,) = ran(f"main.{target}; print(len(sys.modules))", STORE="firestore", GOOGLE_CLOUD_PROJECT="demo-budget")
+@pytest.mark.parametrize(
+    ("target", "environ", "most"), [*MODULES, *((target, {**store, **switched_on()}, most) for target, store, most in WITH_SIGN_IN)]
+)
+def test_a_function_loads_no_more_modules_than_its_budget(target: str, environ: Mapping[str, str], most: int) -> None:
+    (loaded,) = ran(f"main.{target}; print(len(sys.modules))", **environ)
 
     assert int(loaded) <= most
 

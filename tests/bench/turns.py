@@ -16,7 +16,8 @@ ROUNDS, WINDOW_SECONDS = 3, 4.0
 GOALS = {SQLITE: 0.30, FIRESTORE: 0.15}
 
 METHOD = f"""500 callers on kept connections, each in a conversation of its own whose last 20 messages of 400 characters the model is sent; each asks
-as soon as it has its answer. The model answers after {MODEL_SECONDS:g} s. The proxy forwards the same 21 messages. The server is pinned to one core;
+as soon as it has its answer. Where they are signed in each shows a token of their own.
+The model answers after {MODEL_SECONDS:g} s. The proxy forwards the same 21 messages. The server is pinned to one core;
 callers, model and emulator share the rest. Processor time is that of the server's process tree by /proc. {ROUNDS} windows of {WINDOW_SECONDS:g} s,
 interleaved, medians; the ratio is taken round by round."""
 

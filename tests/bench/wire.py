@@ -113,9 +113,9 @@ class Caller(_Message):
             self._answer.set_exception(error or ConnectionResetError("The server closed the connection."))
 
 
-def chat(lane: int) -> Caller:
-    """A caller in a conversation of its own."""
-    return Caller("/chat", {"query": QUESTION, "session_id": f"bench-{lane}"})
+def chat(lane: int, token: str | None = None) -> Caller:
+    """A caller in a conversation of its own; who has a token shows it."""
+    return Caller("/chat", {"query": QUESTION, "session_id": f"bench-{lane}"}, {"Authorization": f"Bearer {token}"} if token else {})
 
 
 def completion(lane: int) -> Caller:

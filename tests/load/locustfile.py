@@ -18,6 +18,8 @@ from tests.load.questions import ROWS, Turn, unlike
 
 ROW = int(os.environ.get("ROW", "3"))
 SLOW = float(os.environ.get("SLOW", "0"))
+TOKENS = Path(os.environ["TOKENS_FILE"]).read_text().split() if "TOKENS_FILE" in os.environ else []
+"""Each user shows one of them; where there are none, all are strangers."""
 PATIENCE = 100.0
 """Seconds from the question on: more than the slowest answer of the model and the minute in which it must be there."""
 
@@ -34,6 +36,7 @@ class PluginUser(FastHttpUser):  # type: ignore[misc]
     def on_start(self) -> None:
         """Begin a session."""
         self.session_id = "test123" if ROW == 3 else f"user-{uuid4().hex}"
+        self.headers = {"Authorization": f"Bearer {TOKENS.pop()}"} if TOKENS else {}
 
     @task
     def ask(self) -> None:
@@ -49,7 +52,7 @@ class PluginUser(FastHttpUser):  # type: ignore[misc]
         turns.append(Turn(ended, (ended - began) * 1000, _wrong(status, told), question, told.get("turn_id", ""), polls))
 
     def _post(self, body: dict[str, str]) -> tuple[int, dict[str, Any]]:
-        with self.client.post("/chat", json=body, catch_response=True) as response:
+        with self.client.post("/chat", json=body, headers=self.headers, catch_response=True) as response:
             if response.status_code in {200, 202}:
                 response.success()
                 return response.status_code, response.json()

@@ -32,6 +32,8 @@ class Run:
     users: int
     slow_percent: float
     """Of the turns, those that the model takes long for."""
+    signed_in: bool
+    """Whether every user has an account."""
     counted: tuple[float, float]
     """From when to when turns count, by the clock of their ends: what comes before is the ramp. Errors count always."""
     turns: Sequence[Turn]

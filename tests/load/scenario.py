@@ -1,5 +1,6 @@
 """One run of the load test: a server on one core, its outside world and Locust on the others, and what came of it."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -10,9 +11,10 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from tests.bench import signed_in
 from tests.bench.machine import Server, product, sync_function
 from tests.load.outcome import Call, Run
 from tests.load.questions import SLOW_SECONDS, Turn
@@ -29,15 +31,16 @@ Started = Callable[[str, str], contextlib.AbstractContextManager[Server]]
 """A server, given the origins of its model and of the weather."""
 
 
-def ours(row: int, users: int, seconds: float, slow_percent: float = 0.0) -> Run:
-    """The whole product behind one entry point, on SQLite."""
-    return run(
-        lambda model, weather: product("plugin", model, OPEN_METEO_GEOCODING_URL=f"{weather}/v1", OPEN_METEO_FORECAST_URL=f"{weather}/v1"),
-        row,
-        users,
-        seconds,
-        slow_percent,
-    )
+def ours(row: int, users: int, seconds: float, slow_percent: float = 0.0, *, sign_in: bool = False) -> Run:
+    """The whole product behind one entry point, on SQLite. With `sign_in` every user has an account and shows its token."""
+    with tempfile.TemporaryDirectory() as folder:
+        people = asyncio.run(signed_in.on_sqlite(Path(folder), users)) if sign_in else signed_in.NOBODY
+
+        def started(model: str, weather: str) -> contextlib.AbstractContextManager[Server]:
+            forecasts = {"OPEN_METEO_GEOCODING_URL": f"{weather}/v1", "OPEN_METEO_FORECAST_URL": f"{weather}/v1"}
+            return product("plugin", model, **forecasts, **people.environment)
+
+        return run(started, row, users, seconds, slow_percent, people.tokens)
 
 
 def seed(users: int, seconds: float) -> Run:
@@ -45,21 +48,33 @@ def seed(users: int, seconds: float) -> Run:
     return run(lambda model, weather: sync_function("seed", MODEL_URL=model), 3, users, seconds)
 
 
-def run(server: Started, row: int, users: int, seconds: float, slow_percent: float = 0.0) -> Run:
-    """Let `users` come to a server, and count for `seconds`."""
+def run(server: Started, row: int, users: int, seconds: float, slow_percent: float = 0.0, tokens: Sequence[str] = ()) -> Run:
+    """Let `users` come to a server, each with one of the `tokens` where there are some, and count for `seconds`."""
     settling = SETTLING_SECONDS + (SLOW_SECONDS if slow_percent else 0.0)  # Until as many wait for a slow answer as will.
     with tempfile.TemporaryDirectory() as folder:
-        turns_file, calls_file = Path(folder) / "turns", Path(folder) / "calls"
+        turns_file, calls_file, tokens_file = Path(folder) / "turns", Path(folder) / "calls", Path(folder) / "tokens"
+        tokens_file.write_text("\n".join(tokens))
         with _outside(calls_file, slow_percent) as (model, weather), server(model, weather) as served:
             _wait_for(served.url)
             began, cpu = time.monotonic(), served.cpu_seconds
-            _locust(row, users, settling + seconds, slow_percent, served.url, turns_file)
+            _locust(row, users, settling + seconds, slow_percent, served.url, turns_file, tokens_file)
             busy = (served.cpu_seconds - cpu) / (time.monotonic() - began)
             kept = frozenset(_done(served.url)) if row == 3 else frozenset[str]()
         seen, calls = json.loads(turns_file.read_text()), json.loads(calls_file.read_text())
     since = began + users / USERS_PER_SECOND + settling
     turns = [Turn(*turn) for turn in seen["turns"]]
-    return Run(row, users, slow_percent, (since, since + seconds), turns, seen["requests"], [Call(*call) for call in calls], busy, kept)
+    return Run(
+        row,
+        users,
+        slow_percent,
+        bool(tokens),
+        (since, since + seconds),
+        turns,
+        seen["requests"],
+        [Call(*call) for call in calls],
+        busy,
+        kept,
+    )
 
 
 @contextlib.contextmanager
@@ -74,8 +89,9 @@ def _outside(file: Path, slow_percent: float) -> Iterator[tuple[str, str]]:
             process.send_signal(signal.SIGTERM)
 
 
-def _locust(row: int, users: int, seconds: float, slow_percent: float, url: str, file: Path) -> None:
+def _locust(row: int, users: int, seconds: float, slow_percent: float, url: str, turns: Path, tokens: Path) -> None:
     length = users / USERS_PER_SECOND + seconds + 2
+    told = {"ROW": str(row), "SLOW": str(slow_percent), "TURNS_FILE": str(turns), "TOKENS_FILE": str(tokens)}
     subprocess.run(
         [
             *(sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("locustfile.py")), "--headless", "--only-summary"),
@@ -83,7 +99,7 @@ def _locust(row: int, users: int, seconds: float, slow_percent: float, url: str,
             *("--stop-timeout", str(STOPPING_SECONDS), "--host", url, "--loglevel", "ERROR", "--exit-code-on-error", "0"),
         ],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "HOME": str(file.parent), "ROW": str(row), "SLOW": str(slow_percent), "TURNS_FILE": str(file)},
+        env={"PATH": os.environ["PATH"], "HOME": str(turns.parent), **told},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,  # Locust's tables count the ramp too.
         check=True,
