@@ -5,6 +5,7 @@
 .DELETE_ON_ERROR:
 
 PIP := .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check
+TESTERS ?= 2
 USERS ?= 100
 FOLDER ?= dist
 OUTAGE ?= 60
@@ -13,7 +14,7 @@ TURNS ?= 300
 
 help:
 	@echo 'make run [PORT=8080] [STORE=firestore]  the backend on localhost, with emulators of what lies outside'
-	@echo 'make test                               all tests'
+	@echo 'make test [TESTERS=2]                   all tests, by so many processes'
 	@echo 'make package [FOLDER=dist]              the plugin package for ChatGPT and Codex, and the form for its review'
 	@echo 'make fuzz [CASES=2000] [SEED=1]         the product against its own OpenAPI document, by schemathesis'
 	@echo 'make check                              lint, format, types'
@@ -41,7 +42,7 @@ run: .venv/.runtime
 	@.venv/bin/python -m infra.local
 
 test: .venv/.tests tests/node_modules/.installed
-	@.venv/bin/python -m pytest -q $(PYTEST)
+	@.venv/bin/python -m pytest -q --numprocesses=$(TESTERS) --dist=loadfile $(PYTEST)
 
 package: .venv/.runtime
 	@.venv/bin/python -m infra.plugin_package '$(FOLDER)'
