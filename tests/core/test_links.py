@@ -257,3 +257,14 @@ def test_no_answer_keeps_us_busy(unit: str) -> None:
     LINKS.limit(unit * (20_000 // len(unit)))
 
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    "text", ["[x](" + " " * 20_000, "[x](\n" * 5_000, "[x](a" + "\t" * 20_000, "[x](a '" + "x" * 20_000, "[" + "[x]" * 7_000]
+)
+def test_no_link_without_an_end_keeps_us_busy(text: str) -> None:
+    began = time.process_time()
+
+    LINKS.limit(text)
+
+    assert time.process_time() - began < 0.5
