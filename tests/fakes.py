@@ -71,6 +71,8 @@ class CannedWeb:
 class Everything:
     """The access of a user who allowed everything."""
 
+    links = ("https://plugin.example.com/oauth/allow?client_id=c-1&capability=",)
+
     async def require(self, operation: Operation, deadline: Deadline) -> None:
         pass
 

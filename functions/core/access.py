@@ -166,6 +166,13 @@ class Access:
             raise
 
     @property
+    def links(self) -> Sequence[str]:
+        """How the addresses begin that refusals name: where this client, and no other, is allowed one thing more."""
+        if self._grants is None or self.bearer is None:
+            return ()
+        return (f"{self._grants.issuer}/oauth/allow?{urlencode({'client_id': self.bearer.client_id})}&capability=",)
+
+    @property
     def _kept_in(self) -> Grants:
         if self._grants is None:  # A turn that was asked while there was one, and is answered now.
             raise Unauthenticated("This deployment has no sign-in any more.")
@@ -183,10 +190,9 @@ class Access:
         return grant
 
     def _lacking(self, operation: Operation, why: str) -> InsufficientScope:
-        asked = urlencode({"client_id": self.bearer.client_id if self.bearer else "", "capability": operation.capability})
-        link = f"{self._kept_in.issuer}/oauth/allow?{asked}"
+        links = " ".join(f"{beginning}{operation.capability}" for beginning in self.links)
         return InsufficientScope(
-            f"{operation.name} needs {operation.capability}. {why} The user can allow it here: {link}", scope=operation.capability
+            f"{operation.name} needs {operation.capability}. {why} The user can allow it here: {links}", scope=operation.capability
         )
 
     async def _used(self, operation: Operation, consent: Consent, deadline: Deadline) -> None:

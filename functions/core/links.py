@@ -40,7 +40,7 @@ class Links:
     """Where answers of one turn may lead."""
 
     ours: frozenset[str]
-    """How addresses begin that we name ourselves."""
+    """How addresses begin that we name ourselves, up to and into their query if they have one."""
     users: frozenset[str]
     """What the user named, without scheme: a host, or an address on it."""
 
@@ -54,7 +54,9 @@ class Links:
         """Whether an answer may."""
         if not _SAFE.fullmatch(address):
             return False
-        if any(address.startswith(beginning) for beginning in self.ours):
+        # A query only where the beginning names it: what an address does with one is the address's business. Elsewhere below our own it
+        # makes us fetch a client's document from where it says, at Meet it leads on to anywhere, at Gmail it writes a mail.
+        if any(address.startswith(beginning) and ("?" in beginning or "?" not in address) for beginning in self.ours):
             return True
         wanted = _without_scheme(address)
         if wanted in self.users:

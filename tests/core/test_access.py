@@ -15,6 +15,7 @@ from functions.core.capability import Api, Operation, Published, Scope, Web, ope
 from functions.core.deadline import Deadline
 from functions.core.documents import ANY, Delete, Documents, Put
 from functions.core.errors import CantileverError, Disconnected, InsufficientScope, Unauthenticated
+from functions.core.links import Links
 from functions.core.model import Reply, Usage
 from functions.core.oauth.records import Allowed, Consent, Family, GoogleGrant, consent_key, family_key, google_grant_key
 from functions.core.question import Done, Question
@@ -149,8 +150,20 @@ async def test_a_refusal_has_a_link_that_asks_for_exactly_what_is_missing(docume
     with pytest.raises(InsufficientScope) as refused:
         await access(documents).require(NEEDS, soon())
 
-    assert f"https://plugin.example.com/oauth/allow?client_id=c-1&capability={CAPABILITY}" in refused.value.message
+    link = f"https://plugin.example.com/oauth/allow?client_id=c-1&capability={CAPABILITY}"
+    assert refused.value.message.endswith(f": {link}")
     assert refused.value.scope == CAPABILITY
+    assert Links.of(access(documents).links, []).lead_to(link)
+
+
+async def test_an_answer_may_lead_to_what_this_client_lacks_and_to_what_another_would_get_it_may_not(documents: Documents) -> None:
+    document = Bearer(user="u-ada", client_id="https://client.example/c.json", family="f1")
+
+    ours = Links.of(access(documents, bearer=document).links, [])
+
+    assert ours.lead_to("https://plugin.example.com/oauth/allow?client_id=https%3A%2F%2Fclient.example%2Fc.json&capability=calendar")
+    assert not ours.lead_to("https://plugin.example.com/oauth/allow?client_id=https%3A%2F%2Fevil.example%2Fc.json&capability=calendar")
+    assert access(documents, bearer=None).links == Accesses(None).of(ADA).links == ()
 
 
 @pytest.mark.parametrize("other", [{"user": "u-bob"}, {"client_id": "c-2"}])
