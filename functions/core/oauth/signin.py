@@ -140,8 +140,15 @@ class Arrival:
 
 
 def arrived(signin: Signin, answer: GoogleAnswer, found: Snapshot, sealer: Sealer, code: str, family: str) -> Arrival:
-    """What is kept of the person, of what Google granted, of what the client may, and the code that it gets."""
+    """What is kept of the person, of what Google granted, of what the client may, and the code that it gets.
+
+    Raises:
+        Turned: one thing more was allowed to a client that this person has not connected.
+    """
     user = user_of(answer.subject)
+    if signin.purpose == "link" and signin.asked and consent_key(user, signin.asked.client_id) not in found.documents:
+        # Nobody is connected by a link of ours that anybody may send them: it never said where the client's answers go.
+        raise Turned("This program is not connected to this Google account. Connect it from where you use it.")
     kept = found.documents.get(google_grant_key(user))
     known = GoogleGrant.model_validate_json(kept.body) if kept else None
     if signin.asked is None:

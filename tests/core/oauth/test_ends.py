@@ -1,5 +1,6 @@
 """The very moment at which each thing ends, on a clock that stands still."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -9,9 +10,10 @@ import pytest
 from functions.core.oauth.linking import Arrived, Consenting, Tab
 from functions.core.oauth.records import CODES, Consent, GoogleGrant, consent_key, families_of, google_grant_key, user_of
 from functions.core.oauth.signin import GoogleAnswer
+from functions.core.oauth.views import Views
 from functions.core.oauth.wire import OAuthError, Turned
 from tests import authorization
-from tests.authorization import CHATGPT_CALLBACK, CHATGPT_ID, CHATGPT_SECRET, AuthorizationServer, SaidByGoogle
+from tests.authorization import CATALOGUE, CHATGPT_CALLBACK, CHATGPT_ID, CHATGPT_SECRET, AuthorizationServer, SaidByGoogle
 from tests.deadlines import soon
 
 CLIENT = {"client_id": CHATGPT_ID, "client_secret": CHATGPT_SECRET}
@@ -235,6 +237,29 @@ async def test_one_capability_more_ends_at_the_account_page_and_changes_no_addre
     assert kept.origin == "https://chatgpt.com"
     codes = await place.documents.list(CODES, families_of(USER), limit=10, deadline=soon())
     assert len(codes) == 1, "nobody waits for a second code"
+
+
+async def test_a_link_connects_nobody_who_has_not_connected_that_client(place: Place) -> None:
+    found = await place.linking.allow({"client_id": CHATGPT_ID, "capability": "docs"}, TAB, soon())
+
+    with pytest.raises(Turned, match="not connected"):
+        await place.back(await place.asked(found.sealed, ["docs"]))
+
+    assert (await place.accounts.read(USER, soon())).consents == []
+
+
+async def test_a_link_shows_where_the_clients_answers_go_and_not_where_it_ends(place: Place) -> None:
+    uris = ["https://chatgpt.com.evil.example/cb", "http://127.0.0.1:9/cb", "https://xn--hatgpt-k4e.com/cb"]
+    body = json.dumps({"client_name": "ChatGPT", "redirect_uris": uris}).encode()
+    client_id = (await place.directory.register(body, soon()))["client_id"]
+    shown = {}
+    for name in (client_id, CHATGPT_ID):
+        found = await place.linking.allow({"client_id": name, "capability": "docs"}, TAB, soon())
+        shown[name] = Views(CATALOGUE).consent(found, "token", "en").client
+
+    assert shown[client_id].destination.shown == "chatgpt.com.evil.example, xn--hatgpt-k4e.com, 127.0.0.1:9"
+    assert (shown[client_id].destination.place, shown[client_id].destination.foreign_letters) == ("web", True)
+    assert shown[CHATGPT_ID].destination.shown == "chatgpt.com"
 
 
 async def test_who_only_looks_at_the_account_is_asked_for_no_grant(place: Place) -> None:
