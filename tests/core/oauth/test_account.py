@@ -1,10 +1,14 @@
 """What a person takes back stays taken back, also what was still on its way to a client."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from functions.adapters.sqlite import SqliteDocuments
 from functions.core.deadline import Deadline
 from functions.core.oauth.account import Account, Accounts
 from functions.core.oauth.linking import Arrived, Consenting, Tab
@@ -65,6 +69,19 @@ async def test_a_code_that_was_on_its_way_connects_nobody_again(
     await taken_back(place.accounts, soon())
 
     assert not await redeemed(place, code)
+
+
+async def test_nothing_that_is_left_in_the_store_names_a_person_who_was_removed(tmp_path: Path) -> None:
+    store = SqliteDocuments(tmp_path / "documents.db")
+    place = AuthorizationServer(store)
+    assert await redeemed(place, await handed_out(place))
+    assert await redeemed(place, await handed_out(place))
+
+    await place.accounts.remove(USER, soon())
+
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "documents.db")) as left:
+        assert [row for row in left.execute("SELECT * FROM documents") if USER in str(row)] == []
 
 
 async def test_a_code_outlives_what_others_take_back(place: AuthorizationServer) -> None:
