@@ -24,6 +24,7 @@ from functions.core.oauth.records import (
     family_key,
     google_grant_key,
 )
+from functions.core.sealing import Unsealable
 from functions.core.stored import Bearer
 
 FRESH_SECONDS = 5.0
@@ -41,6 +42,7 @@ class GoogleTokens(Protocol):
 
         Raises:
             Disconnected: Google has withdrawn the grant.
+            Unsealable: what the grant keeps cannot be opened.
             Upstream, Refused, DeadlinePassed: Google failed, refuses us, or took too long.
         """
 
@@ -149,13 +151,16 @@ class Access:
         """The user's access token at Google, for what `require` let pass; where one was refused, another.
 
         Raises:
-            Disconnected: Google has withdrawn the grant; that is kept, so that Google is not asked again.
+            Disconnected: Google has withdrawn the grant, which is kept, so that Google is not asked again; or its key is gone, which is
+                not: another instance may have it.
             Upstream, Refused, DeadlinePassed, StoreUnavailable: as their names say.
         """
         await self.require_alive(deadline)
         grant = self._grant()
         try:
             return await self._kept_in.google.token(grant, deadline, refused=refused)
+        except Unsealable as error:
+            raise Disconnected("The key to this connection is gone; connect Google again.") from error
         except Disconnected:
             if document := self._standing and self._standing.google:
                 withdrawn = grant.model_copy(update={"refresh_token": None})

@@ -19,6 +19,7 @@ from functions.core.links import Links
 from functions.core.model import Reply, Usage
 from functions.core.oauth.records import Allowed, Consent, Family, GoogleGrant, consent_key, family_key, google_grant_key
 from functions.core.question import Done, Question
+from functions.core.sealing import Unsealable
 from functions.core.stored import Bearer
 from tests import conversations
 from tests.deadlines import soon
@@ -185,6 +186,17 @@ async def test_a_grant_that_google_withdrew_is_kept_as_such(documents: Documents
             await access(documents, google).require(NEEDS, soon())
 
     assert len(google.asked) == 1
+
+
+async def test_a_grant_whose_key_is_gone_is_to_be_connected_again_and_stays_as_it_is(documents: Documents) -> None:
+    await stored(documents)
+    google = Google(Unsealable("SEALING_KEYS does not hold its key."))
+
+    for _ in range(2):
+        with pytest.raises(Disconnected, match="connect Google again"):
+            await access(documents, google).token(soon())
+
+    assert len(google.asked) == 2, "another instance may have the key"
 
 
 async def test_what_was_read_is_believed_for_five_seconds(documents: Documents) -> None:

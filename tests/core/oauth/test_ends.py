@@ -7,9 +7,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from functions.adapters.sealing import new_key
 from functions.core.oauth.linking import Arrived, Consenting, Tab
 from functions.core.oauth.records import CODES, Consent, GoogleGrant, consent_key, families_of, google_grant_key, user_of
-from functions.core.oauth.signin import GoogleAnswer
+from functions.core.oauth.signin import REFRESH_PURPOSE, GoogleAnswer
 from functions.core.oauth.views import Views
 from functions.core.oauth.wire import OAuthError, Turned
 from tests import authorization
@@ -192,6 +193,18 @@ async def test_a_second_hop_is_the_last(place: Place) -> None:
 
     assert (await place.back(dict(parse_qsl(urlsplit(again).query)), refresh_token=None)).startswith(CHATGPT_CALLBACK)
     assert (await place.grant()).refresh_token is None
+
+
+async def test_a_refresh_token_whose_key_is_gone_is_asked_for_anew(place: Place) -> None:
+    await place.back(await place.way())
+    place.keys = [new_key("k2")]
+
+    again = await place.back(await place.way(), refresh_token=None)
+
+    assert "prompt=consent" in again, "Google gives another only where it asks for consent"
+    await place.back(dict(parse_qsl(urlsplit(again).query)), refresh_token="1//another")
+    sealed = (await place.grant()).refresh_token or ""
+    assert place.sealer.open(sealed, user=USER, purpose=REFRESH_PURPOSE) == "1//another"
 
 
 async def test_what_google_granted_is_kept_and_not_what_was_granted_once(place: Place) -> None:
