@@ -93,6 +93,30 @@ class Published:
         self.texts.append(text)
 
 
+class Distant:
+    """A store that takes so many seconds for everything."""
+
+    def __init__(self, documents: Documents, seconds: float) -> None:
+        self.documents = documents
+        self.seconds = seconds
+
+    async def get(self, keys: Sequence[Key], deadline: Deadline) -> Snapshot:
+        await asyncio.sleep(self.seconds)
+        return await self.documents.get(keys, deadline)
+
+    async def list(self, collection: str, parent: str, *, after: str = "", limit: int, deadline: Deadline) -> Sequence[Document]:
+        await asyncio.sleep(self.seconds)
+        return await self.documents.list(collection, parent, after=after, limit=limit, deadline=deadline)
+
+    async def expired(self, collection: str, before: datetime, *, limit: int, deadline: Deadline) -> Sequence[Document]:
+        await asyncio.sleep(self.seconds)
+        return await self.documents.expired(collection, before, limit=limit, deadline=deadline)
+
+    async def commit(self, writes: Sequence[Write], deadline: Deadline) -> None:
+        await asyncio.sleep(self.seconds)
+        await self.documents.commit(writes, deadline)
+
+
 class Meddling:
     """A store that lets a test act just before each of the first commits, and may lose acknowledgements or refuse to write."""
 
