@@ -146,6 +146,16 @@ async def test_whose_data_could_not_all_be_deleted_finds_the_button_still_there(
 
 
 @pytest.mark.parametrize(
+    ("told", "person"),
+    [({"email": "mei@example.com", "name": "Mei"}, "mei@example.com"), ({"email": "", "name": "Mei"}, "Mei"), ({"email": ""}, USER)],
+)
+def test_the_page_is_for_everybody_who_signed_in(told: dict[str, str], person: str) -> None:
+    grant = GoogleGrant(user=USER, scopes=(), refresh_token=None, since=Clock().now, **told)
+
+    assert Views(CATALOGUE).account(Account(grant, []), "", "en").person == person
+
+
+@pytest.mark.parametrize(
     ("origin", "shown"),
     [("https://app.example.com", "app.example.com"), ("http://127.0.0.1:80", "127.0.0.1"), ("http://[::1]:33418", "[::1]:33418")],
 )
