@@ -259,11 +259,19 @@ def test_registrations_are_counted_by_the_address_that_our_own_proxy_saw(product
     assert http.post("/oauth/register", json=body, headers={"x-forwarded-for": "203.0.113.9, 203.0.113.10"}).status_code == 201
 
 
+def test_whoever_has_a_network_of_addresses_registers_no_more_than_whoever_has_one(product: SignedIn) -> None:
+    http, body = product.world.http, {"redirect_uris": [CALLBACK]}
+
+    told = [http.post("/oauth/register", json=body, headers={"x-forwarded-for": f"2001:db8:1:2::{n:x}"}) for n in range(11)]
+
+    assert [response.status_code for response in told] == [201] * 10 + [429]
+
+
 @pytest.mark.parametrize("size", [8 * 1024 + 1, 17 * 1024, 2 * 1024 * 1024])
 def test_a_client_may_not_say_much_of_itself(product: SignedIn, size: int) -> None:
     body = {"redirect_uris": [CALLBACK], "client_name": "x", "policy": "y" * size}
 
-    told = product.world.http.post("/oauth/register", json=body, headers={"x-forwarded-for": f"2001:db8::{size:x}"})
+    told = product.world.http.post("/oauth/register", json=body, headers={"x-forwarded-for": f"2001:db8:0:{size % 65536:x}::1"})
 
     assert told.status_code in (400, 413)
     assert told.json()["error"] in ("invalid_client_metadata", "invalid_request")
