@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from functions.core.capability import Operation
 from functions.core.deadline import Deadline
-from functions.core.documents import Conflict, Document, Documents, Key, Put, Snapshot
+from functions.core.documents import Conflict, Document, Documents, Key, Put, Require, Snapshot
 from functions.core.errors import Disconnected, InsufficientScope, StoreUnavailable, Unauthenticated
 from functions.core.oauth.records import (
     Allowed,
@@ -101,6 +101,12 @@ class Access:
         kept = Family.model_validate_json(family.body) if family else None
         if kept is None or kept.expires_at <= found.read_at or (kept.user, kept.client_id) != (self.bearer.user, self.bearer.client_id):
             raise Unauthenticated("This connection has ended, or was disconnected; connect again.")
+
+    @property
+    def alive(self) -> Sequence[Require]:
+        """What lets a commit stand only as long as the grant lives that was read last."""
+        family = self._standing.family if self._standing else None
+        return (Require(family.key, family.version),) if family else ()
 
     async def require_alive(self, deadline: Deadline) -> None:
         """Pass unless a token was shown whose grant has ended.

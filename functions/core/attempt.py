@@ -87,7 +87,8 @@ class Attempt:
         if not writes or owner is None or not begins:
             return outcome, writes
         ours = Put(owned_key(self.key), "{}", ANY, Place(owned_by(owner.user), self.key.id))
-        return outcome, [*writes, ours, *([Delete(adopted.key, adopted.version)] if adopted else [])]
+        # Nothing begins for whom everything was deleted meanwhile: nobody would find it to delete it.
+        return outcome, [*writes, ours, *self.access.alive, *([Delete(adopted.key, adopted.version)] if adopted else [])]
 
     async def _adopted(self, found: Snapshot) -> Document | None:
         """The stranger's conversation that goes on as this one, where there is one and nothing of it is still being answered."""

@@ -20,7 +20,7 @@ from functions.core.model import Reply, Usage
 from functions.core.oauth.records import Allowed, Consent, Family, GoogleGrant, consent_key, family_key, google_grant_key
 from functions.core.question import Done, Question
 from functions.core.sealing import Unsealable
-from functions.core.stored import Bearer
+from functions.core.stored import OWNED, Bearer, owned_by
 from tests import conversations
 from tests.deadlines import soon
 from tests.fakes import Meddling, ScriptedModel
@@ -254,3 +254,15 @@ async def test_a_turn_of_a_grant_that_has_ended_asks_no_model_and_keeps_nothing(
         await turns.run(Question(ADA.user, "session", "What is new?", "any", bearer=ADA), soon())
 
     assert model.asked == []
+
+
+async def test_no_conversation_begins_for_whom_everything_was_deleted_meanwhile(documents: Documents) -> None:
+    await stored(documents)
+    removal = documents.commit([Delete(family_key(ADA.family), ANY)], soon())
+    meddling = Meddling(documents, before=[lambda: removal])
+    turns = conversations.turns(meddling, ScriptedModel(Reply("Answer.", "stop")), accesses=accesses(meddling))
+
+    with pytest.raises(Unauthenticated):
+        await turns.run(Question(ADA.user, "session", "What is new?", "any", bearer=ADA), soon())
+
+    assert await documents.list(OWNED, owned_by(ADA.user), limit=1, deadline=soon()) == []
