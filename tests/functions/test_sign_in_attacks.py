@@ -224,6 +224,14 @@ def test_cookies_are_bound_to_us(product: SignedIn, browser: Browser) -> None:
     assert not any(part.lower().startswith("domain") for part in parts)
 
 
+def test_the_way_over_google_has_ten_minutes_of_its_own_however_long_the_page_lay_open(product: SignedIn, browser: Browser) -> None:
+    page = browser.open(product.client().authorize_url())
+
+    to_google = browser.decide(page)
+
+    assert to_google.headers["set-cookie"] == page.headers["set-cookie"]
+
+
 @pytest.mark.parametrize("header", ["host", "x-forwarded-host", "x-forwarded-proto", "forwarded"])
 def test_no_header_changes_what_we_say_we_are(product: SignedIn, header: str) -> None:
     http, lies = product.world.http, {header: "https" if header.endswith("proto") else "evil.example.net"}
