@@ -72,13 +72,15 @@ class Request:
     upstream: str = ""
     """What fails as one, and so shares a breaker and a retry budget; empty: the origin of `url`. A name from the settings or the code,
     never from a caller: each is remembered for ever."""
+    status_suffices: bool = False
+    """Whether the answer's body is not looked at, whatever it is."""
     patience_seconds: float = math.inf
     """How long after the first attempt began another may begin; a wait that leads beyond it ends the request at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A complete answer. `json` is an object or an array; None only where `status` is no success and the body is something else."""
+    """A complete answer. `json` is an object or an array; None where `status` is no success and the body is something else, or suffices."""
 
     sender: str
     status: int
@@ -197,7 +199,8 @@ class Outgoing:
                 asyncio.timeout(request.attempt_seconds),
                 self._session().request(request.method, request.url, allow_redirects=False, **given) as response,
             ):
-                return Answer(request.to, response.status, response.headers, await _json(request.to, response))
+                body = None if request.status_suffices else await _json(request.to, response)
+                return Answer(request.to, response.status, response.headers, body)
 
     def _session(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
