@@ -149,7 +149,7 @@ class Accounts:
 
     async def _end_families(self, user: str, deadline: Deadline, client_id: str | None = None) -> None:
         """End what a client got for a user; None: what all clients got."""
-        prefix = clients_families(client_id) if client_id else ""
+        prefix = "" if client_id is None else clients_families(client_id)
         # The codes first: what is redeemed meanwhile is a family by then, and what is not can be redeemed no more.
         for collection in (CODES, FAMILIES):
             found = await self._listed(collection, families_of(user), deadline, after=prefix)

@@ -94,6 +94,7 @@ async def test_a_code_outlives_what_others_take_back(place: AuthorizationServer)
     code = await handed_out(place)
 
     await place.accounts.remove_client(USER, "c-another", soon())
+    await place.accounts.remove_client(USER, "", soon())
     await place.accounts.remove(user_of("another"), soon())
 
     assert await redeemed(place, code)
