@@ -208,7 +208,13 @@ def test_no_page_of_the_sign_in_can_be_framed_read_or_kept(product: SignedIn, re
 def test_a_page_of_another_origin_may_call_what_has_no_cookie_and_nothing_else(product: SignedIn, registered: Client) -> None:
     http, evil = product.world.http, {"origin": "https://evil.example.net"}
 
-    for path in ("/oauth/token", "/oauth/register", "/oauth/revoke", "/oauth/jwks"):
+    about = (
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/oauth-protected-resource",
+        "/.well-known/oauth-protected-resource/mcp",
+    )
+    for path in (*about, "/oauth/token", "/oauth/register", "/oauth/revoke", "/oauth/jwks"):
+        assert path not in about or http.get(path, headers=evil).headers["access-control-allow-origin"] == "*"
         told = http.options(path, headers=evil)
         assert told.headers["access-control-allow-origin"] == "*"
         assert "access-control-allow-credentials" not in told.headers
