@@ -125,6 +125,7 @@ def _page(path: str, settings: Settings, catalogue: Catalogue) -> Document:
     escaped["attributions"] = "".join(f"<p>{html.escape(credit)}.</p>" for credit in credited)
     signed_in = (ASSETS / "privacy_sign_in.html").read_text("utf-8")
     escaped["sign_in"] = signed_in if settings.signs_in else ""
+    escaped["browser"] = "; of our pages to sign in it is that of your browser" if settings.signs_in else ""
     escaped["account"] = (
         "It needs no account; one is made where you sign in."
         if settings.signs_in
