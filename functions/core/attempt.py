@@ -132,7 +132,10 @@ class Attempt:
     def _conversation(self, found: Snapshot, adopted: Document | None) -> Conversation:
         """The conversation that was found, or one that begins."""
         if adopted:
-            return Conversation(self.key, Head.required(adopted.body), None, stored=False)
+            theirs = Head.required(adopted.body)
+            # Anybody may have begun it and had its token passed to whom they wish.
+            buffer = tuple(said.model_copy(update={"strange": True}) for said in theirs.buffer)
+            return Conversation(self.key, theirs.model_copy(update={"buffer": buffer}), None, stored=False)
         head = found.documents.get(self.key)
         conversation = opened(self.key, head, found.read_at)
         if conversation is None and self.question.session == "known":
