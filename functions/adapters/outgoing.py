@@ -252,9 +252,11 @@ async def _json(sender: str, response: aiohttp.ClientResponse) -> Any:
     try:
         value = strict_json.loads(b"".join(parts))
     except Malformed as error:
-        if response.status < 300:
-            raise Upstream(f"{sender} did not answer with JSON.") from error
-        return None
+        if response.status >= 300:
+            return None
+        if isinstance(error, strict_json.TooRich):
+            raise TooMuch(f"{sender} sent more than we read.") from error
+        raise Upstream(f"{sender} did not answer with JSON.") from error
     if response.status < 300 and not isinstance(value, (dict, list)):
         raise Upstream(f"{sender} did not answer with a JSON object or array.")
     return value if isinstance(value, (dict, list)) else None
