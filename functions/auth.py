@@ -126,7 +126,7 @@ class Auth:
         tab, sealed = self._tab(form["form_token"], incoming.request)
         allowed = form.switches["capability"]
         if form["decision"] == "allow" and allowed:
-            return self._browser.see_other(await self._linking.consented(sealed, tab, allowed, incoming.deadline))
+            return self._kept(self._browser.see_other(await self._linking.consented(sealed, tab, allowed, incoming.deadline)), tab)
         return self._sent_back(self._linking.denied(sealed, tab), incoming)
 
     async def callback(self, incoming: Incoming) -> Response:
@@ -137,7 +137,7 @@ class Auth:
         if isinstance(found, SentBack):
             return self._sent_back(found, incoming)
         if found.url is not None:
-            return self._browser.see_other(found.url)
+            return self._kept(self._browser.see_other(found.url), tab)  # It may be Google's once more.
         response = self._browser.see_other("/account")
         self._browser.cookies.keep(response, SESSION, self._session.opened(found.user), COOKIE_LIVES)
         return response

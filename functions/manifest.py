@@ -41,6 +41,10 @@ PAGES: Mapping[str, str] = {
 """Path -> title; the text is assets/PATH.html."""
 
 
+DISCOVERY = frozenset(path for path in ROUTES["manifest"] if path.startswith("/.well-known/oauth-"))
+"""What a client in a web page reads first to sign in; the endpoints that these name are as open (functions/auth.py)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A published document; its tag follows from its bytes."""
@@ -91,6 +95,7 @@ def edge(settings: Settings, catalogue: Catalogue) -> Edge:
         project=settings.google_cloud_project,
         names=settings.names,
         pages=Pages(CHATGPT, methods="GET, HEAD, OPTIONS", headers="*"),
+        open=DISCOVERY,
     )
 
 
@@ -120,6 +125,7 @@ def _page(path: str, settings: Settings, catalogue: Catalogue) -> Document:
     escaped["attributions"] = "".join(f"<p>{html.escape(credit)}.</p>" for credit in credited)
     signed_in = (ASSETS / "privacy_sign_in.html").read_text("utf-8")
     escaped["sign_in"] = signed_in if settings.signs_in else ""
+    escaped["browser"] = "; of our pages to sign in it is that of your browser" if settings.signs_in else ""
     escaped["account"] = (
         "It needs no account; one is made where you sign in."
         if settings.signs_in

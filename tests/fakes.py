@@ -71,6 +71,8 @@ class CannedWeb:
 class Everything:
     """The access of a user who allowed everything."""
 
+    links = ("https://plugin.example.com/oauth/allow?client_id=c-1&capability=",)
+
     async def require(self, operation: Operation, deadline: Deadline) -> None:
         pass
 
@@ -89,6 +91,30 @@ class Published:
         if self.failures:
             raise self.failures.pop(0)
         self.texts.append(text)
+
+
+class Distant:
+    """A store that takes so many seconds for everything."""
+
+    def __init__(self, documents: Documents, seconds: float) -> None:
+        self.documents = documents
+        self.seconds = seconds
+
+    async def get(self, keys: Sequence[Key], deadline: Deadline) -> Snapshot:
+        await asyncio.sleep(self.seconds)
+        return await self.documents.get(keys, deadline)
+
+    async def list(self, collection: str, parent: str, *, after: str = "", limit: int, deadline: Deadline) -> Sequence[Document]:
+        await asyncio.sleep(self.seconds)
+        return await self.documents.list(collection, parent, after=after, limit=limit, deadline=deadline)
+
+    async def expired(self, collection: str, before: datetime, *, limit: int, deadline: Deadline) -> Sequence[Document]:
+        await asyncio.sleep(self.seconds)
+        return await self.documents.expired(collection, before, limit=limit, deadline=deadline)
+
+    async def commit(self, writes: Sequence[Write], deadline: Deadline) -> None:
+        await asyncio.sleep(self.seconds)
+        await self.documents.commit(writes, deadline)
 
 
 class Meddling:

@@ -144,7 +144,9 @@ class SignedIn:
 
     def client(self, callback: str = CALLBACK, name: str = "App", *, resource: str | None = None) -> Client:
         """A client that registers itself."""
-        away = {"X-Forwarded-For": f"2001:db8::{secrets.token_hex(2)}"}  # Each from an address of its own: registrations are counted.
+        away = {
+            "X-Forwarded-For": f"2001:db8:{secrets.token_hex(2)}:{secrets.token_hex(2)}::1"
+        }  # Each from an address of its own: registrations are counted.
         response = self.world.http.post("/oauth/register", json={"redirect_uris": [callback], "client_name": name}, headers=away)
         assert response.status_code == 201, response.text
         return Client(self.world, response.json()["client_id"], callback, resource=resource)

@@ -81,8 +81,9 @@ class GoogleServer:
         return tokens.access_token, tokens.expires_in
 
     async def revoke(self, refresh_token: str, deadline: Deadline) -> None:
-        """`GoogleSignIn.revoke`. Google answers 400 to a token that it does not know; then there is nothing left to revoke."""
-        request = Request(SERVER, "POST", self.revoke_url, ATTEMPT_SECONDS, form={"token": refresh_token})
+        """`GoogleSignIn.revoke`. Google answers 400 to a token that it does not know; then there is nothing left to revoke. What else it says
+        counts for nothing (RFC 7009 section 2.2), and need not be JSON."""
+        request = Request(SERVER, "POST", self.revoke_url, ATTEMPT_SECONDS, form={"token": refresh_token}, status_suffices=True)
         await self.outgoing.send(request, Answer.require_served, deadline)
 
     async def _tokens(self, form: Mapping[str, str], invalid_grant: Exception, deadline: Deadline) -> _Tokens:

@@ -47,7 +47,6 @@ _AMPERSAND = "\ufdd0"
 
 _LONG_VALUE = re.compile(r'"[^"]{500,}"' r"|'[^']{500,}'" r"|(?<==)[^\s\"']{500,}")
 """What makes a tag too long; the others of its attributes are wanted all the same."""
-"""What makes a tag too long; what it is the value of has to be known all the same."""
 _TAG = re.compile(r"<(/?)([A-Za-z][^\s/>]*)([^>]*)>")
 _TOKEN = re.compile(r'<(/?)([a-z0-9]+)((?: [a-z-]+="[^"]*")*)>|([^<]+)')
 """What nh3 writes: every tag on its list, every attribute in quotes."""
@@ -93,8 +92,10 @@ def _bounded(source: str) -> str:
     end = source.rfind(">") + 1  # Behind it no tag can end, so there each search would run to the end in vain.
     opened: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
+    depth = 0  # Kept beside the counts: to add them up takes longer with every name that was ever counted.
 
     def bound(tag: re.Match[str]) -> str:
+        nonlocal depth
         slash, name, attributes = tag[1], tag[2].lower(), tag[3]
         if len(attributes) > MAX_TAG:
             shorter = _LONG_VALUE.sub('""', attributes)
@@ -104,9 +105,11 @@ def _bounded(source: str) -> str:
             counted = skipped if skipped[name] else opened
             if slash and counted[name]:
                 counted[name] -= 1
+                depth -= counted is opened
             elif not slash:
-                counted = opened if opened.total() < MAX_DEPTH else skipped
+                counted = opened if depth < MAX_DEPTH else skipped
                 counted[name] += 1
+                depth += counted is opened
             if counted is skipped:
                 return ""
         return f"<{slash}{name}{attributes}>"

@@ -72,13 +72,15 @@ class Request:
     upstream: str = ""
     """What fails as one, and so shares a breaker and a retry budget; empty: the origin of `url`. A name from the settings or the code,
     never from a caller: each is remembered for ever."""
+    status_suffices: bool = False
+    """Whether the answer's body is not looked at, whatever it is."""
     patience_seconds: float = math.inf
     """How long after the first attempt began another may begin; a wait that leads beyond it ends the request at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A complete answer. `json` is an object or an array; None only where `status` is no success and the body is something else."""
+    """A complete answer. `json` is an object or an array; None where `status` is no success and the body is something else, or suffices."""
 
     sender: str
     status: int
@@ -197,7 +199,8 @@ class Outgoing:
                 asyncio.timeout(request.attempt_seconds),
                 self._session().request(request.method, request.url, allow_redirects=False, **given) as response,
             ):
-                return Answer(request.to, response.status, response.headers, await _json(request.to, response))
+                body = None if request.status_suffices else await _json(request.to, response)
+                return Answer(request.to, response.status, response.headers, body)
 
     def _session(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
@@ -249,9 +252,11 @@ async def _json(sender: str, response: aiohttp.ClientResponse) -> Any:
     try:
         value = strict_json.loads(b"".join(parts))
     except Malformed as error:
-        if response.status < 300:
-            raise Upstream(f"{sender} did not answer with JSON.") from error
-        return None
+        if response.status >= 300:
+            return None
+        if isinstance(error, strict_json.TooRich):
+            raise TooMuch(f"{sender} sent more than we read.") from error
+        raise Upstream(f"{sender} did not answer with JSON.") from error
     if response.status < 300 and not isinstance(value, (dict, list)):
         raise Upstream(f"{sender} did not answer with a JSON object or array.")
     return value if isinstance(value, (dict, list)) else None

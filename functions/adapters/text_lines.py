@@ -12,6 +12,9 @@ PARAGRAPHS = frozenset(
 LINES = frozenset("body caption center dd div dt figcaption footer header legend li option summary tbody tfoot thead tr".split())
 VOID = frozenset({"br", "hr", "img"})
 
+DEEPEST = 10
+"""Quotations, and lists, that are told within each other; every line begins with a mark of each, and 40,000 of them are a mail."""
+
 
 @dataclass
 class TextLines:
@@ -136,10 +139,10 @@ class TextLines:
         if self.parted:
             self._flush()
         if not self.line:
-            quoted = "> " * self.quotes
+            quoted = "> " * min(self.quotes, DEEPEST)
             if self.parted == 2 and self.lines:
                 self.lines.append(("> " * min(self.quotes, self.begin.count("> "))).rstrip())
-            self.begin = quoted + "  " * (len(self.numbers) - bool(self.mark)) + self.mark
+            self.begin = quoted + "  " * min(len(self.numbers) - bool(self.mark), DEEPEST) + self.mark
             self.parted, self.mark = 0, ""
         self.line.append(text)
 

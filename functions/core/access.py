@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from functions.core.capability import Operation
 from functions.core.deadline import Deadline
-from functions.core.documents import Conflict, Document, Documents, Key, Put, Snapshot
+from functions.core.documents import Conflict, Document, Documents, Key, Put, Require, Snapshot
 from functions.core.errors import Disconnected, InsufficientScope, StoreUnavailable, Unauthenticated
 from functions.core.oauth.records import (
     Allowed,
@@ -24,6 +24,7 @@ from functions.core.oauth.records import (
     family_key,
     google_grant_key,
 )
+from functions.core.sealing import Unsealable
 from functions.core.stored import Bearer
 
 FRESH_SECONDS = 5.0
@@ -41,6 +42,7 @@ class GoogleTokens(Protocol):
 
         Raises:
             Disconnected: Google has withdrawn the grant.
+            Unsealable: what the grant keeps cannot be opened.
             Upstream, Refused, DeadlinePassed: Google failed, refuses us, or took too long.
         """
 
@@ -100,6 +102,12 @@ class Access:
         if kept is None or kept.expires_at <= found.read_at or (kept.user, kept.client_id) != (self.bearer.user, self.bearer.client_id):
             raise Unauthenticated("This connection has ended, or was disconnected; connect again.")
 
+    @property
+    def alive(self) -> Sequence[Require]:
+        """What lets a commit stand only as long as the grant lives that was read last."""
+        family = self._standing.family if self._standing else None
+        return (Require(family.key, family.version),) if family else ()
+
     async def require_alive(self, deadline: Deadline) -> None:
         """Pass unless a token was shown whose grant has ended.
 
@@ -149,13 +157,16 @@ class Access:
         """The user's access token at Google, for what `require` let pass; where one was refused, another.
 
         Raises:
-            Disconnected: Google has withdrawn the grant; that is kept, so that Google is not asked again.
+            Disconnected: Google has withdrawn the grant, which is kept, so that Google is not asked again; or its key is gone, which is
+                not: another instance may have it.
             Upstream, Refused, DeadlinePassed, StoreUnavailable: as their names say.
         """
         await self.require_alive(deadline)
         grant = self._grant()
         try:
             return await self._kept_in.google.token(grant, deadline, refused=refused)
+        except Unsealable as error:
+            raise Disconnected("The key to this connection is gone; connect Google again.") from error
         except Disconnected:
             if document := self._standing and self._standing.google:
                 withdrawn = grant.model_copy(update={"refresh_token": None})
@@ -164,6 +175,13 @@ class Access:
                         [Put(document.key, withdrawn.model_dump_json(), document.version, document.place)], deadline
                     )
             raise
+
+    @property
+    def links(self) -> Sequence[str]:
+        """How the addresses begin that refusals name: where this client, and no other, is allowed one thing more."""
+        if self._grants is None or self.bearer is None:
+            return ()
+        return (f"{self._grants.issuer}/oauth/allow?{urlencode({'client_id': self.bearer.client_id})}&capability=",)
 
     @property
     def _kept_in(self) -> Grants:
@@ -183,10 +201,9 @@ class Access:
         return grant
 
     def _lacking(self, operation: Operation, why: str) -> InsufficientScope:
-        asked = urlencode({"client_id": self.bearer.client_id if self.bearer else "", "capability": operation.capability})
-        link = f"{self._kept_in.issuer}/oauth/allow?{asked}"
+        links = " ".join(f"{beginning}{operation.capability}" for beginning in self.links)
         return InsufficientScope(
-            f"{operation.name} needs {operation.capability}. {why} The user can allow it here: {link}", scope=operation.capability
+            f"{operation.name} needs {operation.capability}. {why} The user can allow it here: {links}", scope=operation.capability
         )
 
     async def _used(self, operation: Operation, consent: Consent, deadline: Deadline) -> None:

@@ -112,7 +112,8 @@ class Toolbox:
     def answers_link_to(self, said: Sequence[Message]) -> Links:
         """Where an answer to this conversation may lead."""
         ours = [beginning for operation in self.operations.values() for api in operation.apis for beginning in api.links]
-        return Links.of([*self.links, *ours], [message.text for message in said if isinstance(message, User)])
+        named = [message.text for message in said if isinstance(message, User) and message.own]
+        return Links.of([*self.links, *self.access.links, *ours], named)
 
     def _require_confirmed(self, operation: Operation, arguments: bytes | str) -> None:
         if operation.read_only:

@@ -87,7 +87,8 @@ class Attempt:
         if not writes or owner is None or not begins:
             return outcome, writes
         ours = Put(owned_key(self.key), "{}", ANY, Place(owned_by(owner.user), self.key.id))
-        return outcome, [*writes, ours, *([Delete(adopted.key, adopted.version)] if adopted else [])]
+        # Nothing begins for whom everything was deleted meanwhile: nobody would find it to delete it.
+        return outcome, [*writes, ours, *self.access.alive, *([Delete(adopted.key, adopted.version)] if adopted else [])]
 
     async def _adopted(self, found: Snapshot) -> Document | None:
         """The stranger's conversation that goes on as this one, where there is one and nothing of it is still being answered."""
@@ -131,7 +132,10 @@ class Attempt:
     def _conversation(self, found: Snapshot, adopted: Document | None) -> Conversation:
         """The conversation that was found, or one that begins."""
         if adopted:
-            return Conversation(self.key, Head.required(adopted.body), None, stored=False)
+            theirs = Head.required(adopted.body)
+            # Anybody may have begun it and had its token passed to whom they wish.
+            buffer = tuple(said.model_copy(update={"strange": True}) for said in theirs.buffer)
+            return Conversation(self.key, theirs.model_copy(update={"buffer": buffer}), None, stored=False)
         head = found.documents.get(self.key)
         conversation = opened(self.key, head, found.read_at)
         if conversation is None and self.question.session == "known":

@@ -90,7 +90,7 @@ class AccountView:
     """What a person has allowed, to be taken back."""
 
     person: str | None
-    """The e-mail address of who is signed in; None: nobody is, and the page asks to."""
+    """The e-mail address of who is signed in, or another name where Google vouches for none; None: nobody is, and the page asks to."""
     clients: Sequence[ConnectedClient]
     google: bool
     """Whether there is an access to Google that can be given back."""

@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Literal
 
@@ -73,7 +74,7 @@ class Destination:
     @property
     def foreign_letters(self) -> bool:
         """Whether the host's name is written in other letters, which may look like those of another host."""
-        return any(label.startswith("xn--") for label in self.shown.split("."))
+        return re.search(r"(?:^|[ ./])xn--", self.shown) is not None
 
 
 def destination(uri: str) -> Destination:
@@ -98,6 +99,12 @@ def destination(uri: str) -> Destination:
     if host.strip("[]") in LOOPBACK:
         return Destination("device", f"{host}{port}", f"{scheme}://{host}{port}")
     return Destination("web", f"{'http://' if scheme == 'http' else ''}{host}{port}", f"{scheme}://{host}{port}")
+
+
+def together(destinations: Iterable[Destination]) -> Destination:
+    """Several destinations as one that a person can be shown: all that tells them from others, and of their places the farthest."""
+    by_place = sorted(destinations, key=lambda one: ("web", "app", "device").index(one.place))
+    return replace(by_place[0], shown=", ".join(dict.fromkeys(one.shown for one in by_place)))
 
 
 def _host(text: str) -> str:

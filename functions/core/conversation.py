@@ -45,7 +45,7 @@ class Conversation:
 
     def messages(self) -> list[User | Assistant]:
         """The buffer as the model is to see it, oldest first."""
-        return [User(said.text) if said.role == "user" else Assistant(said.text) for said in self.head.buffer]
+        return [User(said.text, own=not said.strange) if said.role == "user" else Assistant(said.text) for said in self.head.buffer]
 
     def free(self, now: datetime) -> bool:
         """Whether a turn waits that nobody works on. `now` is the store's clock."""

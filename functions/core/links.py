@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-_IMAGE = re.compile(r"!\[([^\[\]]*)\](?:\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)|\[[^\[\]]*\])|<img\b[^>]*>", re.I)
+_IMAGE = re.compile(r"!\[([^\[\]]*)\](?:\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)|\[[^\[\]]*\])")
+_ELEMENT = re.compile(r"<img\b[^>]*>", re.I)
 
-_LINK = r"\[(?P<label>(?:[^\[\]]|\[[^\[\]]*\])*)\]\([ \n]*<?(?P<address>[^\s<>()]*(?:\([^\s<>()]*\)[^\s<>()]*)*)>?(?:\s+[\"'(][^\n()]*)?\)"
+_LINK = r"\[(?P<label>(?:[^\[\]]|\[[^\[\]]*\])*)\]\([ \n]*+<?(?P<address>[^\s<>()]*(?:\([^\s<>()]*\)[^\s<>()]*)*)>?(?:\s+[\"'(][^\n()]*)?\)"
 _SCHEME = r"(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]*://[^\s<>]*|(?<!/)//(?:[\w-]+\.)+[\w-]+[^\s<>]*"
 _DOMAIN = r"(?<![\w@.-])(?:www\.[^\s<>]*|(?:[\w-]+\.)+[A-Za-z]{2,}(?::\d{1,5})?[/?#][^\s<>]*)"
 _MAIL = r"(?<![A-Za-z0-9+.-])mailto:(?P<mail>[\w.@%+-]*)[^\s<>]*"
@@ -39,7 +40,7 @@ class Links:
     """Where answers of one turn may lead."""
 
     ours: frozenset[str]
-    """How addresses begin that we name ourselves."""
+    """How addresses begin that we name ourselves, up to and into their query if they have one."""
     users: frozenset[str]
     """What the user named, without scheme: a host, or an address on it."""
 
@@ -53,7 +54,9 @@ class Links:
         """Whether an answer may."""
         if not _SAFE.fullmatch(address):
             return False
-        if any(address.startswith(beginning) for beginning in self.ours):
+        # A query only where the beginning names it: what an address does with one is the address's business. Elsewhere below our own it
+        # makes us fetch a client's document from where it says, at Meet it leads on to anywhere, at Gmail it writes a mail.
+        if any(address.startswith(beginning) and ("?" in beginning or "?" not in address) for beginning in self.ours):
             return True
         wanted = _without_scheme(address)
         if wanted in self.users:
@@ -65,7 +68,8 @@ class Links:
         """An answer with the links that may be there, and without others and images."""
         text = _ESCAPE.sub(r"\1", _ENTITY.sub(_spelled, text))
         for _ in range(2):  # One may stand in another's description.
-            text = _IMAGE.sub(lambda image: image[1] or "", text)
+            end = text.rfind(">") + 1  # Behind it no element can end, and each search for its end would run through all of it.
+            text = _IMAGE.sub(r"\1", _ELEMENT.sub("", text[:end]) + text[end:])
         return self._limited(text, _LINK_OR_ADDRESS)
 
     def _limited(self, text: str, pattern: re.Pattern[str]) -> str:

@@ -1,10 +1,10 @@
 """What of a mail a person reads, out of Gmail's parts: https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages"""
 
-import binascii
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from typing import Any
 
@@ -68,17 +68,22 @@ def _content(part: Mapping[str, Any]) -> str:
     charset = re.search(r"charset=[\"']?([\w.:-]+)", header(part, "content-type") or "", re.I)
     for encoding in ("utf-8", charset[1] if charset else "windows-1252"):
         try:
-            return octets.decode(encoding)
-        except (UnicodeDecodeError, LookupError):
+            return _whole(octets.decode(encoding))
+        except (UnicodeError, LookupError):
             continue
     return octets.decode("utf-8", "replace")
 
 
 def _decoded(value: str) -> str:
-    """A header's value, encoded words decoded (RFC 2047); one that is broken stays as it is."""
+    """A header's value, encoded words decoded (RFC 2047); one that is broken stays as it is: anybody may send one."""
     if "=?" not in value:
         return value
     try:
-        return str(make_header(decode_header(value))) or value
-    except (LookupError, ValueError, binascii.Error):
+        return _whole(str(make_header(decode_header(value)))) or value
+    except (LookupError, ValueError, MessageError):
         return value
+
+
+def _whole(text: str) -> str:
+    """Text without lone surrogates, which some encodings spell, and which no JSON may hold."""
+    return text.encode("utf-8", "replace").decode()

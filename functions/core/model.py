@@ -19,6 +19,8 @@ class User:
     """What a person said."""
 
     text: str
+    own: bool = True
+    """Whether it is known to be the person who asks: what a stranger said whose conversation they go on with counts for no word of theirs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class Api:
     google: bool = False
     """Whether it is Google's and takes the user's token. No other API is ever sent it."""
     links: tuple[str, ...] = ()
-    """How addresses begin to which an answer may link because of it (core/links.py)."""
+    """How addresses begin to which an answer may link because of it (core/links.py); with a query only where it begins in here."""
 
     @property
     def url_setting(self) -> str:

@@ -72,6 +72,8 @@ class Said(BaseModel):
 
     role: Literal["user", "assistant"]
     text: str
+    strange: bool = False
+    """Whether it was said by nobody whom we know, before somebody who signed in went on with the conversation."""
 
     @property
     def tokens(self) -> int:

@@ -21,7 +21,8 @@ MAX_INT = 2**63
 """Firestore, SQLite and most JSON readers hold integers in 64 bits."""
 
 MAX_VALUES = 100_000
-"""Counted as commas and opening brackets, those in texts included: never too few. Two megabytes of a calendar hold half as many."""
+"""Counted as commas and opening brackets: never too few. Two megabytes of a calendar hold half as many; a document may be a table of 200,000
+numbers with commas between them, which is one text."""
 
 MAX_NAMES = 1000
 """Of one object; our largest have twenty. Each unknown one is a fault of its own to pydantic."""
@@ -30,6 +31,14 @@ MAX_FAULTS = 10  # that are told, each name in them cut to so many characters:
 MAX_FAULT_NAME = 64
 
 M = TypeVar("M", bound=BaseModel)
+
+
+class TooRich(Malformed):
+    """JSON with more in it than we read, and otherwise perhaps without a fault."""
+
+
+_TEXT = re.compile('"[^"]*"')
+"""A string without escapes: `_values` takes those out first, or each quotation mark of a text without an end would be looked at anew."""
 
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
 _SQUARE = bytes.maketrans(b"{}", b"[]")
@@ -47,8 +56,8 @@ def loads(raw: bytes | str) -> Any:
     """
     try:
         text = raw.decode("utf-8") if isinstance(raw, bytes) else raw
-        if sum(map(text.count, ",[{")) > MAX_VALUES:
-            raise Malformed(f"JSON with more than {MAX_VALUES} values.")
+        if sum(map(text.count, ",[{")) > MAX_VALUES and _values(text) > MAX_VALUES:
+            raise TooRich(f"JSON with more than {MAX_VALUES} values.")
         value = json.loads(text, object_pairs_hook=_object, parse_int=_integer, parse_float=_number, parse_constant=_constant)
         # Octets without such escapes, and with no more brackets than levels are allowed, can hold nothing that is refused.
         if isinstance(raw, str) or _REFUSABLE.search(text) or text.count("[") + text.count("{") > MAX_DEPTH:
@@ -93,9 +102,15 @@ def faults(error: ValidationError) -> str:
     )
 
 
+def _values(text: str) -> int:
+    """Commas and opening brackets outside texts."""
+    rest = _TEXT.sub("", text.replace("\\\\", "").replace('\\"', ""))
+    return sum(map(rest.count, ",[{"))
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(pairs) > MAX_NAMES:
-        raise Malformed(f"A JSON object has more than {MAX_NAMES} names.")
+        raise TooRich(f"A JSON object has more than {MAX_NAMES} names.")
     found = dict(pairs)
     if len(found) != len(pairs):
         raise Malformed("A JSON object repeats a name.")
@@ -137,4 +152,4 @@ def _check(value: Any) -> None:
     for _ in range(MAX_DEPTH):
         brackets = brackets.replace(b"[]", b"")  # The innermost pairs: one level less.
     if brackets:
-        raise Malformed(f"JSON nested deeper than {MAX_DEPTH} levels.")
+        raise TooRich(f"JSON nested deeper than {MAX_DEPTH} levels.")

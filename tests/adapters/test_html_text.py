@@ -114,3 +114,21 @@ def test_a_font_for_each_paragraph_is_not_opened_again_in_all_that_follow() -> N
 
     assert told == "" or told.endswith(CUT)
     assert time.process_time() - began < 3
+
+
+def test_a_name_for_each_element_is_not_counted_again_for_all_that_follow() -> None:
+    source = "".join(f"<x{number}></x{number}>" for number in range(60_000))
+    began = time.process_time()
+
+    text_of(source)
+
+    assert time.process_time() - began < 3
+
+
+def test_a_text_is_not_much_longer_than_its_mail_however_deep_it_is_quoted() -> None:
+    source = "<blockquote>" * 90 + "<ul>" * 90 + "x<br>" * 36_000
+
+    told = text_of(source)
+
+    assert told.startswith("> " * 10 + "  " * 10 + "x\n")
+    assert len(told) < 10 * len(source)

@@ -237,6 +237,14 @@ async def test_attempts_that_took_too_long_do(outgoing: Outgoing) -> None:
     assert "left alone" in ends
 
 
+async def test_an_answer_with_more_in_it_than_we_read_closes_the_upstream_to_nobody(outgoing: Outgoing) -> None:
+    async with serving(answer([0] * 100_001)) as server:
+        ends = await ask_for(1.3, partial(ask, outgoing, server))
+
+        assert set(ends) == {"failed"}
+        assert len(server.received) == len(ends), "asking again would bring the same"
+
+
 async def test_one_upstream_at_a_server_may_be_down_while_another_is_not(outgoing: Outgoing) -> None:
     async def step(request: web.Request) -> web.StreamResponse:
         return await (UP if (await request.json())["model"] == "small" else DOWN_FOR_GOOD)(request)

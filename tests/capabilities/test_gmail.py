@@ -158,6 +158,7 @@ async def test_a_mail_is_what_its_reader_saw() -> None:
         (part("text/plain", "你好".encode(), headers={"Content-Type": "text/plain; charset=gb18030"}), "你好"),
         (part("text/plain", "café".encode("windows-1252")), "café"),
         (part("text/plain", b"\xff\x81\x8d", headers={"Content-Type": "text/plain; charset=no-such"}), "���"),
+        (part("text/plain", b"\xff\\ud800", headers={"Content-Type": "text/plain; charset=unicode_escape"}), "ÿ?"),
         (part("multipart/alternative", parts=[part("text/plain", "plain"), part("text/html", "<style>p{}</style>  ")]), "plain"),
         (part("multipart/mixed", parts=[part("text/plain", "one"), part("text/plain", "two")]), "one\n\ntwo"),
         (part("multipart/mixed", parts=[part("text/html", "<p>one"), part("text/html", "<p>two")]), "one\n\ntwo"),
@@ -178,6 +179,9 @@ async def test_every_kind_of_mail_has_a_text(payload: dict[str, Any], text: str)
         ("=?iso-8859-1?Q?Gr=FC=DFe?=", "Grüße"),
         ("=?no-such?Q?x?=", "=?no-such?Q?x?="),
         ("=?utf-8?B?!!!?=", "=?utf-8?B?!!!?="),
+        ("=?utf-8?B?a?=", "=?utf-8?B?a?="),
+        ("=?ü?Q?a?=", "=?ü?Q?a?="),
+        (r"=?unicode_escape?Q?a\ud800?=", "a?"),
         ("two\r\n lines", "two lines"),
         ("x" * 700, "x" * 300 + "…"),
         ("", None),
@@ -189,6 +193,15 @@ async def test_headers_are_decoded(value: str, told: str | None) -> None:
     found = await read(payload)
 
     assert found["cc"] == told
+
+
+async def test_one_mail_with_a_broken_subject_hides_no_other() -> None:
+    odd = message(part("text/plain")) | {"payload": {"headers": [{"name": "Subject", "value": "=?utf-8?B?a?="}]}}
+    web = CannedWeb({LIST: {"messages": [{"id": "odd"}, {"id": "18c1"}]}, f"{LIST}/odd": odd, MAIL: message(part("text/plain"))})
+
+    told = json.loads(await search_mail.run(web, '{"query": "x"}'))
+
+    assert [mail["subject"] for mail in told["mails"]] == ["=?utf-8?B?a?=", "Budget"]
 
 
 async def test_a_mail_without_headers_has_none() -> None:

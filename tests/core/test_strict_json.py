@@ -23,6 +23,8 @@ def test_json_is_read_as_it_stands() -> None:
     assert loads(b'"\\ud83d\\ude00"') == "😀"
     assert loads(b'"\\\\u0000 \\\\ud800 [[[[ \\" ]]"') == '\\u0000 \\ud800 [[[[ " ]]'
     assert loads(b"[" + b"0," * 99_998 + b"0]") == [0] * 99_999
+    commas = ",[{" * 100_000 + '"\\' * 3
+    assert loads(json.dumps([commas, {"a": commas}]).encode()) == [commas, {"a": commas}], "what stands in a text is one text"
 
 
 @pytest.mark.parametrize(

@@ -241,6 +241,17 @@ async def test_a_refused_write_tells_the_model_to_ask_and_no_token() -> None:
     assert [write.operation for write in gate.asked] == ["send_note"]
 
 
+async def test_an_answer_leads_to_no_client_that_makes_us_fetch_its_document() -> None:
+    tools = replace(toolbox({}), links=["https://plugin.example.com/"])
+    theirs = "https://plugin.example.com/oauth/allow?client_id=https%3A%2F%2Fevil.example%2FCANARY&capability=docs"
+    ours = "https://plugin.example.com/oauth/allow?client_id=c-1&capability=docs"
+    model = ScriptedModel(Reply(f"[Allow]({ours}) or [allow]({theirs}), then see https://plugin.example.com/account.", "stop"))
+
+    answer, _ = await asked(model, tools)
+
+    assert leads_to(answer.text) == {ours, "https://plugin.example.com/account"}
+
+
 async def test_the_calls_of_a_turn_are_few_however_many_are_ordered() -> None:
     text = " ".join(f'[[call read_document {{"document":"1AbC","start":{number}}}]]' for number in range(40))
     content = [{"paragraph": {"elements": [{"textRun": {"content": text}}]}}]

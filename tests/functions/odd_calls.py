@@ -212,7 +212,7 @@ class Fuzz:
 
     def visitor(self, *cookies: tuple[bytes, bytes]) -> list[tuple[bytes, bytes]]:
         """The headers of somebody who has not come before, for registrations are counted."""
-        address = b"2001:db8::%x" % self.random.getrandbits(48)
+        address = b"2001:db8:%x:%x::1" % (self.random.getrandbits(16), self.random.getrandbits(16))
         kept = b"; ".join(b"__Host-%s=%s" % cookie for cookie in cookies)
         return [(b"x-forwarded-for", address), *([(b"cookie", kept)] if kept else [])]
 

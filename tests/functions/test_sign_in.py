@@ -67,6 +67,23 @@ def test_chatgpts_own_client_needs_no_pkce_and_is_answered_at_its_callback(produ
     assert by_basic.status_code == 200, by_basic.text
 
 
+def test_what_every_client_learns_stands_on_the_consent_page_and_under_privacy(product: SignedIn, browser: Browser) -> None:
+    client = product.client(resource=f"{product.world.url}/mcp")
+    url = client.authorize_url()
+    tokens = client.connect(browser, allow={"calendar"})
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "get_profile", "arguments": {}}}
+    headers = {"Authorization": f"Bearer {tokens['access_token']}", "MCP-Protocol-Version": "2025-11-25"}
+
+    told = product.world.http.post("/mcp", json=message, headers=headers).json()["result"]["structuredContent"]
+
+    assert (told["name"], told["email"]) == ("林美 Mei Lin", "mei.lin@example.com")
+    assert "your name and e-mail address at Google" in browser.open(url).text
+    assert "姓名和邮箱地址" in browser.open(url, **{"accept-language": "zh"}).text
+    privacy = " ".join(browser.open("/privacy").text.split())
+    assert "Each client that you connect can ask for your e-mail address and name." in privacy
+    assert "which is ChatGPT's and not yours; of our pages to sign in it is that of your browser." in privacy
+
+
 def test_google_is_asked_for_what_was_switched_on_and_for_nothing_else(product: SignedIn, browser: Browser) -> None:
     page = browser.open(product.client().authorize_url())
 

@@ -208,7 +208,13 @@ def test_no_page_of_the_sign_in_can_be_framed_read_or_kept(product: SignedIn, re
 def test_a_page_of_another_origin_may_call_what_has_no_cookie_and_nothing_else(product: SignedIn, registered: Client) -> None:
     http, evil = product.world.http, {"origin": "https://evil.example.net"}
 
-    for path in ("/oauth/token", "/oauth/register", "/oauth/revoke", "/oauth/jwks"):
+    about = (
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/oauth-protected-resource",
+        "/.well-known/oauth-protected-resource/mcp",
+    )
+    for path in (*about, "/oauth/token", "/oauth/register", "/oauth/revoke", "/oauth/jwks"):
+        assert path not in about or http.get(path, headers=evil).headers["access-control-allow-origin"] == "*"
         told = http.options(path, headers=evil)
         assert told.headers["access-control-allow-origin"] == "*"
         assert "access-control-allow-credentials" not in told.headers
@@ -222,6 +228,14 @@ def test_cookies_are_bound_to_us(product: SignedIn, browser: Browser) -> None:
     parts = [part.strip() for part in cookie.split(";")]
     assert {"HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=600"} <= set(parts)
     assert not any(part.lower().startswith("domain") for part in parts)
+
+
+def test_the_way_over_google_has_ten_minutes_of_its_own_however_long_the_page_lay_open(product: SignedIn, browser: Browser) -> None:
+    page = browser.open(product.client().authorize_url())
+
+    to_google = browser.decide(page)
+
+    assert to_google.headers["set-cookie"] == page.headers["set-cookie"]
 
 
 @pytest.mark.parametrize("header", ["host", "x-forwarded-host", "x-forwarded-proto", "forwarded"])
@@ -259,11 +273,19 @@ def test_registrations_are_counted_by_the_address_that_our_own_proxy_saw(product
     assert http.post("/oauth/register", json=body, headers={"x-forwarded-for": "203.0.113.9, 203.0.113.10"}).status_code == 201
 
 
+def test_whoever_has_a_network_of_addresses_registers_no_more_than_whoever_has_one(product: SignedIn) -> None:
+    http, body = product.world.http, {"redirect_uris": [CALLBACK]}
+
+    told = [http.post("/oauth/register", json=body, headers={"x-forwarded-for": f"2001:db8:1:2::{n:x}"}) for n in range(11)]
+
+    assert [response.status_code for response in told] == [201] * 10 + [429]
+
+
 @pytest.mark.parametrize("size", [8 * 1024 + 1, 17 * 1024, 2 * 1024 * 1024])
 def test_a_client_may_not_say_much_of_itself(product: SignedIn, size: int) -> None:
     body = {"redirect_uris": [CALLBACK], "client_name": "x", "policy": "y" * size}
 
-    told = product.world.http.post("/oauth/register", json=body, headers={"x-forwarded-for": f"2001:db8::{size:x}"})
+    told = product.world.http.post("/oauth/register", json=body, headers={"x-forwarded-for": f"2001:db8:0:{size % 65536:x}::1"})
 
     assert told.status_code in (400, 413)
     assert told.json()["error"] in ("invalid_client_metadata", "invalid_request")

@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from secrets import token_hex
 from typing import Any
 
@@ -97,10 +98,19 @@ class Incoming:
 
 def address_of(request: Request, hops: int) -> str:
     """The address that our outermost proxy saw: so many entries from the right of X-Forwarded-For, for what is left of them anybody can write.
-    With no proxy it is the peer's."""
+    With no proxy it is the peer's. Of an IPv6 address the network: whoever has one address has 2^64 of them (RFC 6177)."""
     seen = [entry.strip() for header in request.headers.getlist("x-forwarded-for") for entry in header.split(",")]
     peer = request.client.host if request.client else ""
-    return seen[-hops][:64] if 0 < hops <= len(seen) else peer
+    return _network(seen[-hops][:64] if 0 < hops <= len(seen) else peer)
+
+
+def _network(text: str) -> str:
+    """What one caller has: an IPv4 address, or an IPv6 network of 64 bits; what is neither stays as it is."""
+    try:
+        address = IPv6Address(text)
+    except ValueError:
+        return text
+    return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
 
 
 def refuse_other_names(request: Request, names: frozenset[str] | None) -> None:

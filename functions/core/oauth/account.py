@@ -1,9 +1,10 @@
 """What a person sees of their account, and takes back: clients, capabilities, Google, everything."""
 
+import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from functions.core import transcript
 from functions.core.deadline import Deadline
@@ -26,6 +27,12 @@ from functions.core.sealing import Sealer, Unsealable
 from functions.core.stored import CONVERSATIONS, OWNED, TranscriptTurn, owned_by
 
 AT_ONCE = 100  # documents that are listed and deleted together (core/documents.py)
+
+BESIDE = 20
+"""Conversations that are read or removed side by side: each takes a handful of round trips, and a request has seconds for all of them."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,30 +88,30 @@ class Accounts:
         Raises:
             Upstream, DeadlinePassed: Google did not take it back; nothing is lost here, so that it can be tried again.
         """
-        key = google_grant_key(user)
-        document = (await self.records.documents.get([key], deadline)).documents.get(key)
-        if document is not None:
-            await self._revoke(GoogleGrant.model_validate_json(document.body), deadline)
-        await self._end_families(user, deadline)
-        await self.records.documents.commit([Delete(key, ANY)], deadline)
+        await self._give_back(user, deadline)
+        await self.records.documents.commit([Delete(google_grant_key(user), ANY)], deadline)
 
     async def remove(self, user: str, deadline: Deadline) -> None:
-        """Forget a person: Google's grant, the clients and what they were allowed, every conversation."""
-        await self.disconnect_google(user, deadline)
+        """Forget a person: Google's grant, the clients and what they were allowed, every conversation.
+
+        Raises:
+            Upstream, DeadlinePassed, StoreUnavailable: not all of it is gone. Their page still shows them, so that it can be done again.
+        """
+        await self._give_back(user, deadline)
+        await _beside(await self._listed(OWNED, owned_by(user), deadline), lambda owned: self._forget(owned, deadline))
         for consent in await self._listed(CONSENTS, consents_of(user), deadline):
             await self.records.documents.commit([Delete(consent.key, ANY)], deadline)
-        for owned in await self._listed(OWNED, owned_by(user), deadline):
-            await transcript.remove_at(self.records.documents, Key(CONVERSATIONS, owned.key.id), deadline)
-            await self.records.documents.commit([Delete(owned.key, ANY)], deadline)
+        await self.records.documents.commit([Delete(google_grant_key(user), ANY)], deadline)
 
     async def export(self, user: str, deadline: Deadline) -> dict[str, Any]:
         """What is kept of a person, without what opens anything."""
         account = await self.read(user, deadline)
+        owned = await self._listed(OWNED, owned_by(user), deadline)
         return {
             "user": user,
             "google": json.loads(account.google.model_dump_json(exclude={"refresh_token", "schema_number"})) if account.google else None,
             "clients": [json.loads(consent.model_dump_json(exclude={"schema_number", "user"})) for consent in account.consents],
-            "conversations": [await self._conversation(owned, deadline) for owned in await self._listed(OWNED, owned_by(user), deadline)],
+            "conversations": await _beside(owned, lambda one: self._conversation(one, deadline)),
         }
 
     async def _conversation(self, owned: Document, deadline: Deadline) -> list[Any]:
@@ -118,6 +125,19 @@ class Accounts:
             after = page[-1].position
         return turns
 
+    async def _forget(self, owned: Document, deadline: Deadline) -> None:
+        """Delete a conversation with all its turns."""
+        await transcript.remove_at(self.records.documents, Key(CONVERSATIONS, owned.key.id), deadline)
+        await self.records.documents.commit([Delete(owned.key, ANY)], deadline)
+
+    async def _give_back(self, user: str, deadline: Deadline) -> None:
+        """End a person's grant at Google, and what all clients got by it."""
+        key = google_grant_key(user)
+        document = (await self.records.documents.get([key], deadline)).documents.get(key)
+        if document is not None:
+            await self._revoke(GoogleGrant.model_validate_json(document.body), deadline)
+        await self._end_families(user, deadline)
+
     async def _revoke(self, grant: GoogleGrant, deadline: Deadline) -> None:
         if grant.refresh_token is None:
             return
@@ -129,7 +149,7 @@ class Accounts:
 
     async def _end_families(self, user: str, deadline: Deadline, client_id: str | None = None) -> None:
         """End what a client got for a user; None: what all clients got."""
-        prefix = clients_families(client_id) if client_id else ""
+        prefix = "" if client_id is None else clients_families(client_id)
         # The codes first: what is redeemed meanwhile is a family by then, and what is not can be redeemed no more.
         for collection in (CODES, FAMILIES):
             found = await self._listed(collection, families_of(user), deadline, after=prefix)
@@ -147,3 +167,11 @@ class Accounts:
                 break
             after = last.position
         return listed
+
+
+async def _beside(conversations: Sequence[Document], act: Callable[[Document], Awaitable[T]]) -> list[T]:
+    """What comes of acting on each, in their order."""
+    done: list[T] = []
+    for start in range(0, len(conversations), BESIDE):
+        done += await asyncio.gather(*map(act, conversations[start : start + BESIDE]))
+    return done

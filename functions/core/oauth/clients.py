@@ -8,7 +8,7 @@ import hmac
 import ipaddress
 import re
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -32,6 +32,8 @@ UNUSED_LIVES = timedelta(hours=24)
 CHATGPT_CALLBACK = re.compile(r"https://(?:chat\.openai\.com|chatgpt\.com)/aip/(?:g|plugin)-[0-9A-Za-z-]{1,128}/oauth/callback")
 """Where ChatGPT's Actions and classic plugins want their answer. The name in the middle changes with every edit of a GPT's settings
 (https://developers.openai.com/api/docs/actions/authentication), so that this one client cannot be held to a string."""
+
+CHATGPT = "https://chatgpt.com/"
 
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _REST = r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*)?(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?"
@@ -57,6 +59,11 @@ class Client(Stored):
     def public(self) -> bool:
         """Whether it has no secret: then PKCE is what ties the code to it."""
         return self.secret_digest is None
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """Where its answers may go."""
+        return self.redirect_uris or (CHATGPT,)
 
     def redirects_to(self, uri: str) -> bool:
         """Whether answers may go to `uri`: one that it named, to the letter; of a loopback address the port is free (RFC 8252 section 7.3)."""

@@ -72,6 +72,8 @@ class Consenting:
 
     client: Client
     asked: Asked
+    leads_to: Sequence[str]
+    """Where the client's answers go: its redirect URI; or all that it has, where none is named."""
     sealed: str
 
 
@@ -116,7 +118,9 @@ class Linking:
         if isinstance(asked, SentBack):
             return asked
         form = Form(asked=asked, client_name=client.name, at_once=client.kind == "confidential", expires_at=self.now() + SIGNIN_LIVES)
-        return Consenting(client, asked, self.sealer.seal(form.model_dump_json(), user=tab.secret or "", purpose=FORM))
+        return Consenting(
+            client, asked, [asked.redirect_uri], self.sealer.seal(form.model_dump_json(), user=tab.secret or "", purpose=FORM)
+        )
 
     async def allow(self, parameters: Mapping[str, str], tab: Tab, deadline: Deadline) -> Consenting:
         """GET /oauth/allow: one capability more for a client that is connected. Nobody waits for an answer: it ends at the account page.
@@ -137,7 +141,7 @@ class Linking:
             resource=self.server.issuer,
         )
         form = Form(purpose="link", asked=asked, client_name=client.name, at_once=False, expires_at=self.now() + SIGNIN_LIVES)
-        return Consenting(client, asked, self.sealer.seal(form.model_dump_json(), user=tab.secret or "", purpose=FORM))
+        return Consenting(client, asked, client.addresses, self.sealer.seal(form.model_dump_json(), user=tab.secret or "", purpose=FORM))
 
     async def consented(self, sealed: str, tab: Tab, allowed: Collection[str], deadline: Deadline) -> str:
         """The user has allowed something: the address at Google.

@@ -33,7 +33,7 @@ from functions.core.oauth.records import (
 )
 from functions.core.oauth.tokens import challenge_of
 from functions.core.oauth.wire import Turned
-from functions.core.sealing import Sealer
+from functions.core.sealing import Sealer, Unsealable
 
 IDENTITY = ("openid", "email", "profile")
 """What tells us who it is; Google asks for no consent of its own where these are all."""
@@ -140,14 +140,21 @@ class Arrival:
 
 
 def arrived(signin: Signin, answer: GoogleAnswer, found: Snapshot, sealer: Sealer, code: str, family: str) -> Arrival:
-    """What is kept of the person, of what Google granted, of what the client may, and the code that it gets."""
+    """What is kept of the person, of what Google granted, of what the client may, and the code that it gets.
+
+    Raises:
+        Turned: one thing more was allowed to a client that this person has not connected.
+    """
     user = user_of(answer.subject)
+    if signin.purpose == "link" and signin.asked and consent_key(user, signin.asked.client_id) not in found.documents:
+        # Nobody is connected by a link of ours that anybody may send them: it never said where the client's answers go.
+        raise Turned("This program is not connected to this Google account. Connect it from where you use it.")
     kept = found.documents.get(google_grant_key(user))
     known = GoogleGrant.model_validate_json(kept.body) if kept else None
     if signin.asked is None:
         return Arrival(user, False, [_named(user, answer, known, found, _version(kept))])
     # A refresh token stands for the scopes of its day: what was granted since, only a new one opens.
-    sealed = known.refresh_token if known and set(answer.scopes) <= set(known.scopes) else None
+    sealed = known.refresh_token if known and set(answer.scopes) <= set(known.scopes) and _opens(sealer, known) else None
     if answer.refresh_token:
         sealed = sealer.seal(answer.refresh_token, user=user, purpose=REFRESH_PURPOSE)
     if sealed is None and not signin.consented_again:
@@ -167,6 +174,14 @@ def arrived(signin: Signin, answer: GoogleAnswer, found: Snapshot, sealer: Seale
     if signin.purpose == "client":
         writes.append(_coded(user, signin, signin.asked, code, family, found.read_at))
     return Arrival(user, False, writes)
+
+
+def _opens(sealer: Sealer, grant: GoogleGrant) -> bool:
+    """Whether the grant's refresh token is of any use: its key may have been taken out of the ring."""
+    try:
+        return sealer.open(grant.refresh_token or "", user=grant.user, purpose=REFRESH_PURPOSE) != ""
+    except Unsealable:
+        return False
 
 
 def _named(user: str, answer: GoogleAnswer, known: GoogleGrant | None, found: Snapshot, expected: Expected) -> Put:

@@ -98,8 +98,8 @@ def redeem(server: Server, client: Client, parameters: Mapping[str, str], found:
         return issued, ()
     used = code.model_copy(update={"redeemed_by": attempt})
     return issued, [
-        # It is kept as long as a thief may try it; then its family is told by nothing else.
-        Put(key, used.model_dump_json(), document.version, expires_at=found.read_at + FAMILY_LIVES),
+        # It is kept as long as a thief may try it; then its family is told by nothing else. And where it was: it names its user.
+        Put(key, used.model_dump_json(), document.version, document.place, found.read_at + FAMILY_LIVES),
         _put_family(code.family, family),
         _put_refresh(token, code.family, family, found.read_at),
     ]

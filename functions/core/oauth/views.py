@@ -6,7 +6,7 @@ from functools import cached_property
 
 from functions.core.browser_views import AccountView, Choice, ConnectedClient, ConsentView, DeniedView, Granted, ShownClient
 from functions.core.capability import Capability, Catalogue
-from functions.core.claimed import destination
+from functions.core.claimed import destination, together
 from functions.core.oauth.account import Account
 from functions.core.oauth.authorize import SentBack
 from functions.core.oauth.linking import Consenting
@@ -27,7 +27,7 @@ class Views:
         """The question whether a client may use what."""
         client = asking.client
         return ConsentView(
-            client=ShownClient(client.client_id, client.name, destination(asking.asked.redirect_uri), known=not client.public),
+            client=ShownClient(client.client_id, client.name, together(map(destination, asking.leads_to)), known=not client.public),
             first_time=None,
             person=None,
             choices=[self._choice(self._capabilities[name], language) for name in asking.asked.capabilities],
@@ -43,7 +43,7 @@ class Views:
         """What is connected; None: nobody is signed in."""
         google = account.google if account else None
         return AccountView(
-            person=google.email if google else None,
+            person=(google.email or google.name or google.user) if google else None,
             clients=[self._connected(consent, language) for consent in account.consents] if account and google else [],
             google=google is not None and google.refresh_token is not None,
             form_token=form_token,

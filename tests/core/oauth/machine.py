@@ -186,6 +186,9 @@ class Machine(RuleBasedStateMachine):
     def _arrived(self, way: Way, person: str, answer: GoogleAnswer, found: Any) -> ACode | Way | None:
         model, user, granted = self.model, user_of(person), frozenset(answer.scopes)
         known = model.google.get(user)
+        if way.page and way.page.purpose == "link" and (user, way.page.client.id) not in model.consents:
+            assert isinstance(found, Turned), "a link connects nobody"
+            return None
         assert found.user == user
         if way.page is None:
             assert found.url is None

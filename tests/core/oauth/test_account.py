@@ -1,20 +1,30 @@
 """What a person takes back stays taken back, also what was still on its way to a client."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from functions.adapters.sqlite import SqliteDocuments
 from functions.core.deadline import Deadline
+from functions.core.documents import ANY, Documents, Place, Put
+from functions.core.errors import CantileverError
 from functions.core.oauth.account import Account, Accounts
 from functions.core.oauth.linking import Arrived, Consenting, Tab
 from functions.core.oauth.records import Consent, GoogleGrant, user_of
 from functions.core.oauth.signin import GoogleAnswer
 from functions.core.oauth.views import Views
 from functions.core.oauth.wire import OAuthError
+from functions.core.records import Records
+from functions.core.stored import Head, Tokens, Turn, conversation_key, owned_by, owned_key, turn_key
 from tests import authorization
 from tests.authorization import CATALOGUE, CHATGPT_CALLBACK, CHATGPT_ID, CHATGPT_SECRET, AuthorizationServer, Clock, SaidByGoogle
 from tests.deadlines import soon
+from tests.fakes import Distant
 
 USER = user_of("person")
 
@@ -67,13 +77,83 @@ async def test_a_code_that_was_on_its_way_connects_nobody_again(
     assert not await redeemed(place, code)
 
 
+async def test_nothing_that_is_left_in_the_store_names_a_person_who_was_removed(tmp_path: Path) -> None:
+    store = SqliteDocuments(tmp_path / "documents.db")
+    place = AuthorizationServer(store)
+    assert await redeemed(place, await handed_out(place))
+    assert await redeemed(place, await handed_out(place))
+
+    await place.accounts.remove(USER, soon())
+
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "documents.db")) as left:
+        assert [row for row in left.execute("SELECT * FROM documents") if USER in str(row)] == []
+
+
 async def test_a_code_outlives_what_others_take_back(place: AuthorizationServer) -> None:
     code = await handed_out(place)
 
     await place.accounts.remove_client(USER, "c-another", soon())
+    await place.accounts.remove_client(USER, "", soon())
     await place.accounts.remove(user_of("another"), soon())
 
     assert await redeemed(place, code)
+
+
+async def conversed(store: Documents, conversations: int) -> None:
+    """So many conversations of the person, one turn in each."""
+    for number in range(conversations):
+        key = conversation_key(USER, f"session-{number}")
+        head = Head(thread=f"thread-{number}", turns=1, buffer=(), expires_at=datetime.now(UTC) + timedelta(days=1))
+        turn = Turn(turn_id="t", status="done", query=f"{number}?", answer="!", usage=Tokens(), asked_at=Clock().now, milliseconds=0)
+        await store.commit(
+            [
+                Put(key, head.model_dump_json(), ANY),
+                Put(turn_key(key, "t"), turn.model_dump_json(), ANY, Place(head.thread, "1")),
+                Put(owned_key(key), "{}", ANY, Place(owned_by(USER), key.id)),
+            ],
+            soon(),
+        )
+
+
+async def test_whoever_has_many_conversations_gets_and_deletes_all_of_them_in_the_time_of_a_request(tmp_path: Path) -> None:
+    store = SqliteDocuments(tmp_path / "documents.db")
+    await conversed(store, 60)
+    place = AuthorizationServer(store)
+    accounts = Accounts(Records(Distant(store, 0.02), below=lambda most: 0), place.google, place.sealer)
+
+    exported = await accounts.export(USER, soon(2))
+    await accounts.remove(USER, soon(2))
+
+    assert sorted(turn["query"] for turns in exported["conversations"] for turn in turns) == sorted(f"{number}?" for number in range(60))
+    assert (await place.accounts.export(USER, soon()))["conversations"] == []
+    await store.close()
+
+
+async def test_whose_data_could_not_all_be_deleted_finds_the_button_still_there(tmp_path: Path) -> None:
+    store = SqliteDocuments(tmp_path / "documents.db")
+    place = AuthorizationServer(store)
+    await handed_out(place)
+    await conversed(store, 60)
+    distant = Accounts(Records(Distant(store, 0.02), below=lambda most: 0), place.google, place.sealer)
+
+    with pytest.raises(CantileverError):
+        await distant.remove(USER, soon(0.3))
+
+    assert (await place.accounts.read(USER, soon())).google, "by which the page knows them"
+    await place.accounts.remove(USER, soon())
+    assert await place.accounts.export(USER, soon()) == {"user": USER, "google": None, "clients": [], "conversations": []}
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("told", "person"),
+    [({"email": "mei@example.com", "name": "Mei"}, "mei@example.com"), ({"email": "", "name": "Mei"}, "Mei"), ({"email": ""}, USER)],
+)
+def test_the_page_is_for_everybody_who_signed_in(told: dict[str, str], person: str) -> None:
+    grant = GoogleGrant(user=USER, scopes=(), refresh_token=None, since=Clock().now, **told)
+
+    assert Views(CATALOGUE).account(Account(grant, []), "", "en").person == person
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,20 @@
 """The very moment at which each thing ends, on a clock that stands still."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from functions.adapters.sealing import new_key
 from functions.core.oauth.linking import Arrived, Consenting, Tab
 from functions.core.oauth.records import CODES, Consent, GoogleGrant, consent_key, families_of, google_grant_key, user_of
-from functions.core.oauth.signin import GoogleAnswer
+from functions.core.oauth.signin import REFRESH_PURPOSE, GoogleAnswer
+from functions.core.oauth.views import Views
 from functions.core.oauth.wire import OAuthError, Turned
 from tests import authorization
-from tests.authorization import CHATGPT_CALLBACK, CHATGPT_ID, CHATGPT_SECRET, AuthorizationServer, SaidByGoogle
+from tests.authorization import CATALOGUE, CHATGPT_CALLBACK, CHATGPT_ID, CHATGPT_SECRET, AuthorizationServer, SaidByGoogle
 from tests.deadlines import soon
 
 CLIENT = {"client_id": CHATGPT_ID, "client_secret": CHATGPT_SECRET}
@@ -192,6 +195,18 @@ async def test_a_second_hop_is_the_last(place: Place) -> None:
     assert (await place.grant()).refresh_token is None
 
 
+async def test_a_refresh_token_whose_key_is_gone_is_asked_for_anew(place: Place) -> None:
+    await place.back(await place.way())
+    place.keys = [new_key("k2")]
+
+    again = await place.back(await place.way(), refresh_token=None)
+
+    assert "prompt=consent" in again, "Google gives another only where it asks for consent"
+    await place.back(dict(parse_qsl(urlsplit(again).query)), refresh_token="1//another")
+    sealed = (await place.grant()).refresh_token or ""
+    assert place.sealer.open(sealed, user=USER, purpose=REFRESH_PURPOSE) == "1//another"
+
+
 async def test_what_google_granted_is_kept_and_not_what_was_granted_once(place: Place) -> None:
     await place.back(await place.way("calendar docs"))
     await place.back(await place.way(), scopes="openid email")
@@ -235,6 +250,29 @@ async def test_one_capability_more_ends_at_the_account_page_and_changes_no_addre
     assert kept.origin == "https://chatgpt.com"
     codes = await place.documents.list(CODES, families_of(USER), limit=10, deadline=soon())
     assert len(codes) == 1, "nobody waits for a second code"
+
+
+async def test_a_link_connects_nobody_who_has_not_connected_that_client(place: Place) -> None:
+    found = await place.linking.allow({"client_id": CHATGPT_ID, "capability": "docs"}, TAB, soon())
+
+    with pytest.raises(Turned, match="not connected"):
+        await place.back(await place.asked(found.sealed, ["docs"]))
+
+    assert (await place.accounts.read(USER, soon())).consents == []
+
+
+async def test_a_link_shows_where_the_clients_answers_go_and_not_where_it_ends(place: Place) -> None:
+    uris = ["https://chatgpt.com.evil.example/cb", "http://127.0.0.1:9/cb", "https://xn--hatgpt-k4e.com/cb"]
+    body = json.dumps({"client_name": "ChatGPT", "redirect_uris": uris}).encode()
+    client_id = (await place.directory.register(body, soon()))["client_id"]
+    shown = {}
+    for name in (client_id, CHATGPT_ID):
+        found = await place.linking.allow({"client_id": name, "capability": "docs"}, TAB, soon())
+        shown[name] = Views(CATALOGUE).consent(found, "token", "en").client
+
+    assert shown[client_id].destination.shown == "chatgpt.com.evil.example, xn--hatgpt-k4e.com, 127.0.0.1:9"
+    assert (shown[client_id].destination.place, shown[client_id].destination.foreign_letters) == ("web", True)
+    assert shown[CHATGPT_ID].destination.shown == "chatgpt.com"
 
 
 async def test_who_only_looks_at_the_account_is_asked_for_no_grant(place: Place) -> None:
