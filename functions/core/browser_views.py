@@ -90,7 +90,7 @@ class AccountView:
     """What a person has allowed, to be taken back."""
 
     person: str | None
-    """The e-mail address of who is signed in; None: nobody is, and the page asks to."""
+    """Who is signed in: the e-mail address, where Google has verified one, else the name, else ours; None: nobody is, and the page asks to."""
     clients: Sequence[ConnectedClient]
     google: bool
     """Whether there is an access to Google that can be given back."""

@@ -43,7 +43,7 @@ class Views:
         """What is connected; None: nobody is signed in."""
         google = account.google if account else None
         return AccountView(
-            person=google.email if google else None,
+            person=(google.email or google.name or google.user) if google else None,
             clients=[self._connected(consent, language) for consent in account.consents] if account and google else [],
             google=google is not None and google.refresh_token is not None,
             form_token=form_token,

@@ -87,3 +87,15 @@ def test_the_page_shows_a_client_wherever_it_is(origin: str, shown: str) -> None
     view = Views(CATALOGUE).account(Account(grant, [consent]), "", "en")
 
     assert [connected.client.destination.shown for connected in view.clients] == [shown]
+
+
+@pytest.mark.parametrize(
+    ("email", "name", "shown"),
+    [("mei@example.com", "Mei", "mei@example.com"), ("", "Mei", "Mei"), ("", "", USER)],
+)
+def test_whoever_signed_in_is_shown_also_where_google_has_verified_no_address(email: str, name: str, shown: str) -> None:
+    grant = GoogleGrant(user=USER, email=email, name=name, scopes=(), refresh_token="sealed", since=Clock().now)
+
+    view = Views(CATALOGUE).account(Account(grant, []), "", "en")
+
+    assert (view.person, view.google) == (shown, True)
