@@ -83,7 +83,7 @@ class GoogleServer:
     async def revoke(self, refresh_token: str, deadline: Deadline) -> None:
         """`GoogleSignIn.revoke`. Google answers 400 to a token that it does not know; then there is nothing left to revoke."""
         request = Request(SERVER, "POST", self.revoke_url, ATTEMPT_SECONDS, form={"token": refresh_token})
-        await self.outgoing.send(request, Answer.require_served, deadline)
+        await self.outgoing.send(request, _require_revoked, deadline)
 
     async def _tokens(self, form: Mapping[str, str], invalid_grant: Exception, deadline: Deadline) -> _Tokens:
         secret = await self.secret.token(deadline)
@@ -91,6 +91,12 @@ class GoogleServer:
             SERVER, "POST", self.token_url, ATTEMPT_SECONDS, form={**form, "client_id": self.client_id, "client_secret": secret}
         )
         return await self.outgoing.send(request, lambda answer: _read(answer, invalid_grant), deadline)
+
+
+def _require_revoked(answer: Answer) -> None:
+    answer.require_served()
+    if answer.status not in (200, 400):
+        raise Refused(f"{SERVER} does not revoke a grant for this deployment (status {answer.status}): check GOOGLE_OAUTH_URL.")
 
 
 def _read(answer: Answer, invalid_grant: Exception) -> _Tokens:

@@ -115,6 +115,8 @@ class GoodbyeView:
 
     ended: Literal["google", "everything"]
     """The access to Google; or all that was kept of the person."""
+    left_at_google: bool = False
+    """Whether Google could not be told, so that the person has to end the access there."""
 
 
 Problem = Literal["expired", "elsewhere", "client", "declined", "google", "sign_in", "not_found", "request", "often", "later", "ours"]

@@ -169,13 +169,14 @@ def test_a_refusal_that_does_not_say_whose_it_is_leads_nowhere(product: SignedIn
     assert (back.status_code, "location" in back.headers) == (403, False)
 
 
-def test_disconnecting_ends_every_client_though_it_has_no_revocation(product: SignedIn, browser: Browser) -> None:
+def test_where_it_does_not_revoke_every_client_ends_and_the_person_is_told_what_is_left(product: SignedIn, browser: Browser) -> None:
     tokens = product.client().connect(browser, ADA["sub"])
     page = browser.account(ADA["sub"])
 
     gone = browser.post("/account", [("do", "disconnect_google"), ("form_token", form_token(page))])
 
     assert gone.status_code == 200
+    assert 'href="https://myaccount.google.com/connections"' in gone.text
     assert product.call("list_calendar_events", tokens["access_token"]).status_code == 401
 
 

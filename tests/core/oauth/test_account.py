@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from functions.adapters.sealing import new_key
 from functions.core.deadline import Deadline
 from functions.core.oauth.account import Account, Accounts
 from functions.core.oauth.linking import Arrived, Consenting, Tab
@@ -49,7 +50,7 @@ async def redeemed(place: AuthorizationServer, code: str) -> bool:
     return True
 
 
-TAKEN_BACK: list[Callable[[Accounts, Deadline], Awaitable[None]]] = [
+TAKEN_BACK: list[Callable[[Accounts, Deadline], Awaitable[object]]] = [
     lambda accounts, deadline: accounts.remove_client(USER, CHATGPT_ID, deadline),
     lambda accounts, deadline: accounts.disconnect_google(USER, deadline),
     lambda accounts, deadline: accounts.remove(USER, deadline),
@@ -58,13 +59,33 @@ TAKEN_BACK: list[Callable[[Accounts, Deadline], Awaitable[None]]] = [
 
 @pytest.mark.parametrize("taken_back", TAKEN_BACK, ids=["a client", "Google", "everything"])
 async def test_a_code_that_was_on_its_way_connects_nobody_again(
-    place: AuthorizationServer, taken_back: Callable[[Accounts, Deadline], Awaitable[None]]
+    place: AuthorizationServer, taken_back: Callable[[Accounts, Deadline], Awaitable[object]]
 ) -> None:
     code = await handed_out(place)
 
     await taken_back(place.accounts, soon())
 
     assert not await redeemed(place, code)
+
+
+@pytest.mark.parametrize("end", [Accounts.disconnect_google, Accounts.remove])
+@pytest.mark.parametrize("key_is_there", [True, False])
+async def test_google_is_told_where_the_key_is_there_and_else_it_is_said_that_it_was_not(
+    place: AuthorizationServer, end: Callable[[Accounts, str, Deadline], Awaitable[bool]], key_is_there: bool
+) -> None:
+    code = await handed_out(place)
+    if not key_is_there:
+        place.keys = [new_key("k2")]
+
+    taken_back = await end(place.accounts, USER, soon())
+
+    assert (taken_back, place.google.revoked) == (key_is_there, ["1//refresh"] if key_is_there else [])
+    assert (await place.accounts.read(USER, soon())).google is None
+    assert not await redeemed(place, code)
+
+
+async def test_of_whom_nothing_is_kept_google_has_nothing_to_be_told(place: AuthorizationServer) -> None:
+    assert await place.accounts.disconnect_google(user_of("nobody"), soon())
 
 
 async def test_a_code_outlives_what_others_take_back(place: AuthorizationServer) -> None:
