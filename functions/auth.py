@@ -193,11 +193,9 @@ class Auth:
                 exported = await accounts.export(user, deadline)
                 return self._browser.download(json.dumps(exported, ensure_ascii=False, indent=1), "my-data.json")
             case "disconnect_google":
-                await accounts.disconnect_google(user, deadline)
-                return self._gone(GoodbyeView("google"), incoming)
+                return self._gone(GoodbyeView("google", not await accounts.disconnect_google(user, deadline)), incoming)
             case "delete" if fields.get("sure") == "yes":
-                await accounts.remove(user, deadline)
-                return self._gone(GoodbyeView("everything"), incoming)
+                return self._gone(GoodbyeView("everything", not await accounts.remove(user, deadline)), incoming)
             case _:
                 raise Invalid("The form asks for something that this page does not do.")
         return self._browser.see_other("/account")

@@ -10,13 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import wiring
-from functions.adapters.http import Edge, Incoming, Life, Resource, accepted, answer, json_text, nothing
+from functions.adapters.http import Edge, Incoming, Life, Resource, accepted, address_of, answer, json_text, nothing
 from functions.capabilities import CATALOGUE
 from functions.core import strict_json, transcript
 from functions.core.asking import MAX_RESULT, Toolbox
 from functions.core.caller import Caller, Callers
 from functions.core.documents import Documents
 from functions.core.errors import Invalid, NotFound, Unauthenticated
+from functions.core.guesses import Naming
 from functions.core.question import Done, Outcome
 from functions.core.rest import AnswerRequest, ChatAnswer, ChatRequest, PageRequest, PendingAnswer, Transcript
 from functions.core.settings import Settings
@@ -74,9 +75,11 @@ class Chat:
         if isinstance(body, dict) and "turn_id" in body:
             return await self._answer(caller, strict_json.model_of(AnswerRequest, body), incoming)
         asked = strict_json.model_of(ChatRequest, body)
-        hint = incoming.request.headers.get(CONVERSATION_HEADER)
-        question = caller.question(asked.query, asked.session_id, hint, wiring.new_secret, _key(incoming.request))
-        return _told(question.session_id, await self._turns.run(question, incoming.deadline), incoming)
+        naming, key = self._naming(caller, incoming), _key(incoming.request)
+        question = caller.question(asked.query, asked.session_id, _hint(incoming.request), wiring.new_secret, key, naming.missed)
+        with naming.counted():
+            outcome = await self._turns.run(question, incoming.deadline)
+        return _told(question.session_id, outcome, incoming)
 
     async def get_answer(self, incoming: Incoming) -> Response:
         """POST /answer: what became of a turn that was pending."""
@@ -85,22 +88,25 @@ class Chat:
 
     async def _answer(self, caller: Caller, asked: AnswerRequest, incoming: Incoming) -> Response:
         await caller.access.require_alive(incoming.deadline)
-        outcome = await self._turns.poll(caller.owner, asked.session_id, asked.turn_id, incoming.deadline)
+        with self._naming(caller, incoming).counted():
+            outcome = await self._turns.poll(caller.owner, asked.session_id, asked.turn_id, incoming.deadline)
         return _told(asked.session_id, outcome, incoming)
 
     async def read(self, incoming: Incoming) -> Response:
         """GET /chat/{session_id}: a page of the transcript."""
-        owner = await self._owner_by_url(incoming)
+        caller = await self._named_by_url(incoming)
         session_id, wanted = incoming.path["session_id"], _page(incoming.request)
-        entries = await transcript.page(
-            self._documents, owner, session_id, after=wanted.after, limit=wanted.limit + 1, deadline=incoming.deadline
-        )
+        with self._naming(caller, incoming).counted():
+            entries = await transcript.page(
+                self._documents, caller.owner, session_id, after=wanted.after, limit=wanted.limit + 1, deadline=incoming.deadline
+            )
         return answer(Transcript.of(session_id, entries, wanted.limit))
 
     async def remove(self, incoming: Incoming) -> Response:
         """DELETE /chat/{session_id}: the conversation and all its turns."""
-        owner = await self._owner_by_url(incoming)
-        await transcript.remove(self._documents, owner, incoming.path["session_id"], incoming.deadline)
+        caller = await self._named_by_url(incoming)
+        with self._naming(caller, incoming).counted():
+            await transcript.remove(self._documents, caller.owner, incoming.path["session_id"], incoming.deadline)
         return nothing()
 
     async def call(self, incoming: Incoming) -> Response:
@@ -116,7 +122,11 @@ class Chat:
     def _admitted(self, incoming: Incoming) -> Caller:
         return self._callers.admitted(incoming.request.headers.get("authorization"))
 
-    async def _owner_by_url(self, incoming: Incoming) -> str:
+    def _naming(self, caller: Caller, incoming: Incoming) -> Naming:
+        request = incoming.request
+        return self._callers.naming(caller, address_of(request, self._settings.hops), _hint(request), incoming.deadline.clock)
+
+    async def _named_by_url(self, incoming: Incoming) -> Caller:
         """Whose conversation a URL may name.
 
         Raises:
@@ -126,7 +136,7 @@ class Chat:
         if not caller.known:
             raise Unauthenticated("An anonymous session token is a secret and may not stand in a URL; this needs a signed-in owner.")
         await caller.access.require_alive(incoming.deadline)
-        return caller.owner
+        return caller
 
 
 def _told(session_id: str, outcome: Outcome, incoming: Incoming) -> Response:
@@ -136,6 +146,10 @@ def _told(session_id: str, outcome: Outcome, incoming: Incoming) -> Response:
         return answer(ChatAnswer.of(session_id, outcome.turn))
     pending = PendingAnswer(session_id=session_id, turn_id=outcome.turn_id)
     return accepted(pending, timedelta(milliseconds=pending.poll_after_ms))
+
+
+def _hint(request: Request) -> str | None:
+    return request.headers.get(CONVERSATION_HEADER)
 
 
 def _key(request: Request) -> str | None:

@@ -16,6 +16,7 @@ from functions.adapters.sqlite import SqliteDocuments
 from functions.chat import Chat
 from functions.core.asking import Toolbox, standing_instructions
 from functions.core.caller import Callers
+from functions.core.guesses import Guesses
 from functions.core.model import Reply, Usage, User
 from functions.core.settings import Settings
 from functions.core.turn import Turns
@@ -71,7 +72,7 @@ async def opened(
 
 def callers(settings: Settings) -> Callers:
     """Where nobody can sign in."""
-    return Callers(settings, None, (), time.time, NOBODY)
+    return Callers(settings, None, (), time.time, NOBODY, Guesses(settings.unknown_sessions_per_minute))
 
 
 def chat(settings: Settings, turns: Turns, toolbox: Toolbox) -> Edge:

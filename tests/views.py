@@ -81,6 +81,7 @@ def pages(language: str = "en") -> Mapping[str, View]:
         "denied": DeniedView(IMPOSTOR, back),
         "goodbye-google": GoodbyeView("google"),
         "goodbye-everything": GoodbyeView("everything"),
+        "goodbye-left": GoodbyeView("google", left_at_google=True),
         **{f"problem-{problem}": ProblemView(problem, "Words for the developer.", "4f1c0a9b77d2e810") for problem in get_args(Problem)},
         "problem": ProblemView("later", ""),
     }

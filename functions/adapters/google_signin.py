@@ -84,7 +84,7 @@ class GoogleServer:
         """`GoogleSignIn.revoke`. Google answers 400 to a token that it does not know; then there is nothing left to revoke. What else it says
         counts for nothing (RFC 7009 section 2.2), and need not be JSON."""
         request = Request(SERVER, "POST", self.revoke_url, ATTEMPT_SECONDS, form={"token": refresh_token}, status_suffices=True)
-        await self.outgoing.send(request, Answer.require_served, deadline)
+        await self.outgoing.send(request, _require_revoked, deadline)
 
     async def _tokens(self, form: Mapping[str, str], invalid_grant: Exception, deadline: Deadline) -> _Tokens:
         secret = await self.secret.token(deadline)
@@ -92,6 +92,12 @@ class GoogleServer:
             SERVER, "POST", self.token_url, ATTEMPT_SECONDS, form={**form, "client_id": self.client_id, "client_secret": secret}
         )
         return await self.outgoing.send(request, lambda answer: _read(answer, invalid_grant), deadline)
+
+
+def _require_revoked(answer: Answer) -> None:
+    answer.require_served()
+    if answer.status not in (200, 400):
+        raise Refused(f"{SERVER} does not revoke a grant for this deployment (status {answer.status}): check GOOGLE_OAUTH_URL.")
 
 
 def _read(answer: Answer, invalid_grant: Exception) -> _Tokens:

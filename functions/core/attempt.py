@@ -17,7 +17,7 @@ from functions.core.backlog import Backlog
 from functions.core.conversation import Conversation, begun, behind, opened
 from functions.core.deadline import Deadline
 from functions.core.documents import ABSENT, ANY, Delete, Document, Expected, Key, Place, Put, Snapshot, Write
-from functions.core.errors import CantileverError, KeyReused, NotFound, recalled
+from functions.core.errors import CantileverError, KeyReused, NoSuchConversation, recalled
 from functions.core.leases import lease
 from functions.core.lines import MAX_WAITING, Lines, busy
 from functions.core.question import Done, Outcome, Pending, Question
@@ -97,7 +97,9 @@ class Attempt:
             return None
         head = (await self.backlog.records.documents.get([key], self.deadline)).documents.get(key)
         conversation = opened(key, head, found.read_at)
-        if conversation and conversation.head.queue:
+        if conversation is None:
+            self.question.missed()
+        elif conversation.head.queue:
             raise busy()
         return head if conversation else None
 
@@ -139,7 +141,7 @@ class Attempt:
         head = found.documents.get(self.key)
         conversation = opened(self.key, head, found.read_at)
         if conversation is None and self.question.session == "known":
-            raise NotFound("There is no such session, or it has ended; leave session_id out to begin anew.")
+            raise NoSuchConversation("There is no such session, or it has ended; leave session_id out to begin anew.")
         return conversation or begun(self.key, head, found.read_at, self.backlog.new_id())
 
     def _asked(self, turn_id: str, found: Snapshot) -> Turn:

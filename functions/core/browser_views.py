@@ -90,7 +90,7 @@ class AccountView:
     """What a person has allowed, to be taken back."""
 
     person: str | None
-    """The e-mail address of who is signed in, or another name where Google vouches for none; None: nobody is, and the page asks to."""
+    """Who is signed in: the e-mail address, where Google has verified one, else the name, else ours; None: nobody is, and the page asks to."""
     clients: Sequence[ConnectedClient]
     google: bool
     """Whether there is an access to Google that can be given back."""
@@ -115,6 +115,8 @@ class GoodbyeView:
 
     ended: Literal["google", "everything"]
     """The access to Google; or all that was kept of the person."""
+    left_at_google: bool = False
+    """Whether Google could not be told, so that the person has to end the access there."""
 
 
 Problem = Literal["expired", "elsewhere", "client", "declined", "google", "sign_in", "not_found", "request", "often", "later", "ours"]

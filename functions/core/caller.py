@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functions.core.access import Access, Accesses
 from functions.core.access_token import Verifier
 from functions.core.errors import Unauthenticated
-from functions.core.question import Question
+from functions.core.guesses import MINTED, Guesses, Naming
+from functions.core.question import Question, uncounted
 from functions.core.settings import Settings
 from functions.core.stored import Bearer, conversation_key, digest
 
@@ -37,16 +38,26 @@ class Caller:
         """Whose access token they showed; None where they are nobody that we know by a sign-in."""
         return self.access.bearer
 
-    def question(self, query: str, session_id: str | None, hint: str | None, new_id: Callable[[], str], key: str | None = None) -> Question:
+    def question(
+        self,
+        query: str,
+        session_id: str | None,
+        hint: str | None,
+        new_id: Callable[[], str],
+        key: str | None = None,
+        missed: Callable[[], None] = uncounted,
+    ) -> Question:
         """What they ask, in the conversation they mean.
 
         `hint` is the client's own name for its conversation (`openai-conversation-id`, `_meta["openai/session"]`): whoever we know may
         forget our token and still go on. It is never an identity: the conversation's key is made of the owner as well. `key` is their
-        Idempotency-Key: a conversation that begins with it is the same when it is sent again; but a stranger's may be anybody's.
+        Idempotency-Key: a conversation that begins with it is the same when it is sent again; but a stranger's may be anybody's. `missed` is
+        told of a token that could be one of ours and is none: names of their own may be as many as they like.
         """
         if session_id is not None:
             adopts = conversation_key(self.stranger, session_id) if self.bearer else None
-            return Question(self.owner, session_id, query, "any" if self.known else "known", key, self.bearer, adopts)
+            heard = missed if MINTED.fullmatch(session_id) else uncounted
+            return Question(self.owner, session_id, query, "any" if self.known else "known", key, self.bearer, adopts, heard)
         if self.known and (name := hint or key):
             return Question(self.owner, _named_after("hint" if hint else "key", name), query, "any", key, self.bearer)
         return Question(self.owner, new_id(), query, "new", key, self.bearer)
@@ -65,6 +76,7 @@ class Callers:
     now: Callable[[], float]
     """Seconds since 1970, as a token's `exp` counts them."""
     accesses: Accesses
+    guesses: Guesses
 
     def identified(self, authorization: str | None) -> Caller:
         """Who calls.
@@ -101,6 +113,15 @@ class Callers:
         """
         if caller.bearer is None and not self.settings.anonymous:
             raise Unauthenticated("Anonymous callers are not served here; connect first.")
+
+    def naming(self, caller: Caller, address: str, hint: str | None, clock: Callable[[], float]) -> Naming:
+        """What counts it where this caller names a conversation that is not there; `hint` as `Caller.question` has it.
+
+        The one person of a local world has nobody's to guess.
+        """
+        if caller.bearer:
+            return self.guesses.of_user(caller.owner, clock)
+        return Naming(lambda: False) if caller.known else self.guesses.of_stranger(address, hint, clock)
 
 
 def _named_after(kind: str, name: str) -> str:

@@ -11,6 +11,7 @@
     │   ├── InsufficientScope  the user has not allowed it, or Google did not grant it
     │   ├── Unconfirmed        it changes something, and its user has not confirmed that
     │   ├── NotFound           no such thing, or not yours: the two look alike
+    │   │   └── NoSuchConversation  a name that leads to no conversation; many of them are guesses
     │   ├── MethodNotAllowed   the path exists, the method does not
     │   ├── KeyReused          an Idempotency-Key that was another question's
     │   └── Filtered           the model's provider refuses this content
@@ -19,7 +20,7 @@
     ├── TryLater               the same request may succeed later
     │   ├── SessionBusy        other questions of the session are being answered
     │   ├── TooManyTurns       one owner asks more at a time than one may
-    │   ├── TooOften           one address asks more often than one may
+    │   ├── TooOften           one caller or address asks more often than one may
     │   ├── Overloaded         this instance has as many turns as it can carry
     │   ├── OwnerSpent         one owner has used up the day's tokens
     │   ├── DeploymentSpent    everybody together has
@@ -125,6 +126,10 @@ class NotFound(ChangeRequest):
     code = "not_found"
 
 
+class NoSuchConversation(NotFound):
+    """A name that leads to no conversation of this caller's: mistaken, ended, or a guess (core/guesses.py)."""
+
+
 class MethodNotAllowed(ChangeRequest):
     """The path exists, the method does not."""
 
@@ -183,7 +188,7 @@ class TooManyTurns(TryLater):
 
 
 class TooOften(TryLater):
-    """One address asks for something more often than one address may."""
+    """One caller or address asks for something more often than one may."""
 
     code = "too_often"
 

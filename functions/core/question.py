@@ -1,10 +1,15 @@
 """What is asked in a conversation, and what comes of it while the caller waits."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
 from functions.core.documents import Key
 from functions.core.stored import Bearer, Turn, conversation_key, digest
+
+
+def uncounted() -> None:
+    """What a question that is no guess does where there is no conversation to adopt: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,8 @@ class Question:
 
     adopts: Key | None = None
     """The stranger's conversation of the same session token, which somebody who has signed in since goes on with as their own, once."""
+    missed: Callable[[], None] = field(default=uncounted, compare=False, repr=False)
+    """Called where that one is not there, before anything is asked: it may refuse the question (core/guesses.py)."""
 
     @property
     def conversation(self) -> Key:

@@ -1,4 +1,4 @@
-"""How often one address may do what costs us something before anybody has signed in."""
+"""How often one address may do what costs us something before anybody has signed in, and one caller what looks like guessing."""
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -24,12 +24,15 @@ class Rate:
         Raises:
             TooOften: it is one too many; it says when the next may come.
         """
+        if wait := self.wait(address, now):
+            raise TooOften(f"Only {self.most} of these are served to one address in {self.seconds:g} seconds.", retry_after=wait)
+
+    def wait(self, address: str, now: float) -> timedelta | None:
+        """Count one more; None where it may come, else how long it is until the next may."""
         began, count = self._windows.pop(address, (now, 0))
         if now >= began + self.seconds:
             began, count = now, 0
         self._windows[address] = (began, min(count + 1, self.most + 1))
         if len(self._windows) > MAX_ADDRESSES:
             self._windows.popitem(last=False)
-        if count >= self.most:
-            wait = timedelta(seconds=began + self.seconds - now)
-            raise TooOften(f"Only {self.most} of these are served to one address in {self.seconds:g} seconds.", retry_after=wait)
+        return timedelta(seconds=began + self.seconds - now) if count >= self.most else None

@@ -89,6 +89,11 @@ class Settings(SigninSettings):
         alias="MAX_TURNS_PER_OWNER",
         description="The most turns that one owner has open in one instance; beyond them 429. A stranger's owner is the session.",
     )
+    unknown_sessions_per_minute: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        10,
+        alias="UNKNOWN_SESSIONS_PER_MINUTE",
+        description="How many sessions that are not there one caller may name in a minute; beyond them 429 in place of 404, by instance.",
+    )
     daily_tokens_per_owner: Annotated[int, Field(ge=1)] | None = Field(
         None,
         alias="DAILY_TOKENS_PER_OWNER",

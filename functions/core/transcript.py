@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functions.core.conversation import opened
 from functions.core.deadline import Deadline
 from functions.core.documents import ANY, Conflict, Delete, Document, Documents, Key
-from functions.core.errors import NotFound
+from functions.core.errors import NoSuchConversation
 from functions.core.stored import TURNS, Head, Turn, conversation_key, owned_key
 
 DELETED_AT_ONCE = 100  # the most writes of a commit (core/documents.py)
@@ -25,11 +25,11 @@ async def page(documents: Documents, owner: str, session_id: str, *, after: str,
     """Up to `limit` turns behind `after`, oldest first.
 
     Raises:
-        NotFound: there is no such conversation of this owner, or it has ended.
+        NoSuchConversation: there is no such conversation of this owner, or it has ended.
     """
     found = await page_at(documents, conversation_key(owner, session_id), after=after, limit=limit, deadline=deadline)
     if found is None:
-        raise NotFound("There is no such session, or it has ended.")
+        raise NoSuchConversation("There is no such session, or it has ended.")
     return found
 
 
@@ -47,11 +47,11 @@ async def remove(documents: Documents, owner: str, session_id: str, deadline: De
     """Delete a conversation with all its turns, one that has ended included.
 
     Raises:
-        NotFound: there is no such conversation of this owner.
+        NoSuchConversation: there is no such conversation of this owner.
         StoreUnavailable: the store failed, or time ran out; repeat it.
     """
     if not await remove_at(documents, conversation_key(owner, session_id), deadline):
-        raise NotFound("There is no such session.")
+        raise NoSuchConversation("There is no such session.")
 
 
 async def remove_at(documents: Documents, key: Key, deadline: Deadline) -> bool:

@@ -12,7 +12,7 @@ from functions.core.backlog import Backlog
 from functions.core.conversation import opened
 from functions.core.deadline import Deadline
 from functions.core.documents import Key
-from functions.core.errors import NotFound, recalled
+from functions.core.errors import NoSuchConversation, NotFound, recalled
 from functions.core.lines import Lines
 from functions.core.question import Done, Outcome, Pending, Question
 from functions.core.stored import Turn, conversation_key, turn_key
@@ -37,7 +37,8 @@ class Turns:
         """Answer a question and keep the turn, or keep it as pending.
 
         Raises:
-            NotFound: the session must be known and is not.
+            NoSuchConversation: the session must be known and is not.
+            TooOften: so many were not that it may be a guess; nothing was asked and nothing kept.
             KeyReused: its key belongs to another question of the session.
             SessionBusy: MAX_WAITING others wait; nothing was asked and nothing kept.
             Overloaded, TooManyTurns, OwnerSpent, DeploymentSpent: a limit was reached; nothing was asked and nothing kept.
@@ -64,7 +65,7 @@ class Turns:
         """What became of a turn, as far as there is time to wait for it.
 
         Raises:
-            NotFound: there is no such turn in a conversation of this owner that lives.
+            NotFound: there is no such turn in a conversation of this owner that lives; NoSuchConversation where there is not even that.
             CantileverError: the error that ended the turn.
         """
         return await self._followed(conversation_key(owner, session_id), turn_id, _patience(deadline, READ_RESERVE), deadline)
@@ -76,7 +77,7 @@ class Turns:
             conversation = opened(key, found.documents.get(key), found.read_at)
             document = found.documents.get(turn_key(key, turn_id))
             if conversation is None or document is None or not conversation.has(document):
-                raise NotFound("There is no such turn, or its session has ended.")
+                raise (NotFound if conversation else NoSuchConversation)("There is no such turn, or its session has ended.")
             turn = Turn.required(document.body)
             if turn.status != "pending":
                 return _told(turn)

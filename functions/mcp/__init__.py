@@ -38,7 +38,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import wiring
-from functions.adapters.http import CHATGPT, Edge, Exchange, Incoming, Life, Pages, Resource, rpc_failure
+from functions.adapters.http import CHATGPT, Edge, Exchange, Incoming, Life, Pages, Resource, address_of, rpc_failure
 from functions.capabilities import CATALOGUE
 from functions.core import strict_json
 from functions.core.ai_plugin import description_for_people
@@ -185,15 +185,18 @@ class Mcp:
         if self._turns is None or params.name not in (CHAT, GET_ANSWER):
             return await replace(self._toolbox, access=caller.access).call(params.name, arguments, incoming.deadline)
         self._callers.require_admitted(caller)
-        if params.name == GET_ANSWER:
-            wanted = strict_json.read(AnswerRequest, arguments)
-            session_id = wanted.session_id
-            outcome = await self._turns.poll(caller.owner, session_id, wanted.turn_id, incoming.deadline)
-        else:
-            asked = strict_json.read(ChatRequest, arguments)
-            question = caller.question(asked.query, asked.session_id, _hint(params), wiring.new_secret)
-            session_id = question.session_id
-            outcome = await self._turns.run(question, incoming.deadline)
+        address, hint = address_of(incoming.request, self._settings.hops), _hint(params)
+        naming = self._callers.naming(caller, address, hint, incoming.deadline.clock)
+        with naming.counted():
+            if params.name == GET_ANSWER:
+                wanted = strict_json.read(AnswerRequest, arguments)
+                session_id = wanted.session_id
+                outcome = await self._turns.poll(caller.owner, session_id, wanted.turn_id, incoming.deadline)
+            else:
+                asked = strict_json.read(ChatRequest, arguments)
+                question = caller.question(asked.query, asked.session_id, hint, wiring.new_secret, missed=naming.missed)
+                session_id = question.session_id
+                outcome = await self._turns.run(question, incoming.deadline)
         incoming.notes |= outcome.turn.spent if isinstance(outcome, Done) else {}
         return ChatResult.of(session_id, outcome).text
 

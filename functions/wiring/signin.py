@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from functions.core.access_token import Verifier
     from functions.core.account_session import AccountSession
     from functions.core.caller import Callers
+    from functions.core.guesses import Guesses
     from functions.core.oauth.account import Accounts
     from functions.core.oauth.authorize import Server
     from functions.core.oauth.directory import Directory
@@ -35,7 +36,15 @@ class SignIn(Foundation):
 
         server = self._server
         audiences = {server.issuer, server.mcp} if rest else {server.mcp}
-        return Callers(self._settings, self._verifier if self._settings.signs_in else None, audiences, time.time, self.accesses)
+        verifier = self._verifier if self._settings.signs_in else None
+        return Callers(self._settings, verifier, audiences, time.time, self.accesses, self.guesses)
+
+    @cached_property
+    def guesses(self) -> "Guesses":
+        """How often callers of this process named conversations that are not there, over whichever interface."""
+        from functions.core.guesses import Guesses
+
+        return Guesses(self._settings.unknown_sessions_per_minute)
 
     @cached_property
     def accesses(self) -> "Accesses":

@@ -7,6 +7,7 @@ import pytest
 from functions.core.access import Accesses
 from functions.core.caller import Caller, Callers
 from functions.core.errors import Unauthenticated
+from functions.core.guesses import Guesses
 from functions.core.question import Question
 from functions.core.settings import Settings
 from functions.core.stored import conversation_key
@@ -69,7 +70,7 @@ def test_a_stranger_may_only_go_on_with_what_we_minted() -> None:
 
 
 def callers(**environ: str) -> Callers:
-    return Callers(Settings.read(environ), None, (), lambda: 0.0, Accesses(None))
+    return Callers(Settings.read(environ), None, (), lambda: 0.0, Accesses(None), Guesses(10))
 
 
 def test_the_one_person_of_a_local_world_is_known() -> None:

@@ -15,7 +15,7 @@ from tests import assembled
 from tests.certificates import certificate
 from tests.emulators import free_port
 from tests.mcp_application import Application, whole_way, whole_way_on_node
-from tests.signin import CALLBACK, SignedIn
+from tests.signin import CALLBACK, Client, SignedIn
 from tests.upstream import serving
 
 HOST = "client.example.com"
@@ -47,12 +47,18 @@ def asked() -> list[str]:
 
 
 @pytest.fixture
-def product(tmp_path: Path, asked: list[str]) -> Iterator[SignedIn]:
+def described() -> dict[str, object]:
+    """What the document says, until a test says otherwise."""
+    return dict(DESCRIBED)
+
+
+@pytest.fixture
+def product(tmp_path: Path, asked: list[str], described: dict[str, object]) -> Iterator[SignedIn]:
     tls, authority = certificate(tmp_path, host=HOST)
 
     async def document(request: web.Request) -> web.Response:
         asked.append(f"{request.scheme}://{request.host.partition(':')[0]}{request.path}")
-        return web.Response(text=json.dumps(DESCRIBED), content_type="application/json")
+        return web.Response(text=json.dumps(described), content_type="application/json")
 
     with start_blocking_portal("asyncio") as portal, portal.wrap_async_context_manager(serving(document, tls=tls)) as server:
         place = {"tls": ssl.create_default_context(cafile=authority), "port": int(server.url.rpartition(":")[2])}
@@ -79,6 +85,23 @@ def test_the_typescript_sdk_is_a_document_and_goes_the_whole_way(product: Signed
 
     assert done["asked"]["client_id"] == DOCUMENT
     assert set(asked) == {DOCUMENT}
+
+
+def test_a_document_that_likes_another_method_best_is_served_where_it_can_do_without(
+    product: SignedIn, described: dict[str, object]
+) -> None:  # As ChatGPT's, in November 2026
+    keys = {"token_endpoint_auth_signing_alg": "RS256", "jwks_uri": f"https://{HOST}/oauth/jwks.json"}
+    described |= {"token_endpoint_auth_method": "private_key_jwt", **keys}
+    with product.browser() as browser:
+        alone = browser.open(Client(product.world, DOCUMENT).authorize_url())
+        described |= {"token_endpoint_auth_methods_supported": ["none", "private_key_jwt"]}
+        tokens = Client(product.world, DOCUMENT, resource=f"{product.world.url}/mcp").connect(browser)
+
+    assert (alone.status_code, "location" in alone.headers) == (400, False)
+    assert "private_key_jwt" in alone.text
+    assert "token_endpoint_auth_methods_supported" in alone.text
+    assert 'name="decision"' not in alone.text, "nobody is asked to consent to what would fail"
+    assert tokens["token_type"] == "bearer"
 
 
 def test_where_the_clients_server_is_away_google_is_not_blamed(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ class Second:
 
 @pytest.fixture(scope="module")
 def product() -> Iterator[SignedIn]:
-    with signin.started(ANONYMOUS_CHAT="on", MCP_CHAT="on", MAX_TURNS_PER_OWNER="100") as started:
+    with signin.started(ANONYMOUS_CHAT="on", MCP_CHAT="on", MAX_TURNS_PER_OWNER="100", UNKNOWN_SESSIONS_PER_MINUTE="100000") as started:
         yield started
 
 

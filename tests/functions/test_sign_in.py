@@ -6,10 +6,14 @@ from urllib.parse import parse_qsl, urlsplit
 import jsonschema
 import pytest
 
+from functions.adapters.sealing import new_key
 from infra.local.google_emulator.people import JONAS
 from tests import signin
 from tests.google import EVENTS
 from tests.signin import CALLBACK, CHATGPT_CALLBACK, Browser, SignedIn, answered, form_token
+
+AT_GOOGLE = 'href="https://myaccount.google.com/connections"'
+"""Where people end an access at Google themselves."""
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +257,38 @@ def test_disconnecting_google_gives_the_grant_back_there_and_ends_every_client(p
 
     assert gone.status_code == 200
     assert len(product.google.asked("/revoke")) - before == 1
+    assert AT_GOOGLE not in gone.text
     assert product.call("list_calendar_events", tokens["access_token"]).status_code == 401
+
+
+def test_what_the_person_took_back_at_google_already_leaves_nothing_to_do_there(product: SignedIn, browser: Browser) -> None:
+    product.client().connect(browser)
+    page = browser.account()
+    product.google.disconnect()
+
+    gone = browser.post("/account", [("do", "disconnect_google"), ("form_token", form_token(page))])
+
+    assert gone.status_code == 200
+    assert AT_GOOGLE not in gone.text
+
+
+@pytest.mark.parametrize("deed", [[("do", "disconnect_google")], [("do", "delete"), ("sure", "yes")]], ids=["Google", "everything"])
+def test_where_the_key_is_gone_google_cannot_be_told_and_the_person_is(deed: list[tuple[str, str]]) -> None:
+    with signin.started() as product, product.browser() as browser:
+        tokens = product.client().connect(browser)
+        product.world.environ["SEALING_KEYS"] = new_key("k2")
+        product.world.restart()
+        page = browser.account()
+
+        gone = browser.post("/account", [*deed, ("form_token", form_token(page))])
+
+        assert (gone.status_code, AT_GOOGLE in gone.text) == (200, True)
+        assert "was ended at Google" not in gone.text
+        assert product.google.asked("/revoke") == []
+        assert product.call("get_weather_forecast", tokens["access_token"], place="Paris").status_code == 401, (
+            "here it has ended all the same"
+        )
+        assert 'value="disconnect_google"' not in browser.account().text
 
 
 def test_the_published_metadata_are_what_clients_read(product: SignedIn) -> None:

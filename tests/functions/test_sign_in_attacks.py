@@ -291,6 +291,15 @@ def test_a_client_may_not_say_much_of_itself(product: SignedIn, size: int) -> No
     assert told.json()["error"] in ("invalid_client_metadata", "invalid_request")
 
 
+def test_a_registration_that_needs_a_method_we_do_not_offer_is_refused_in_rfc_7591s_words(product: SignedIn) -> None:
+    body = {"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://app.example.com/jwks.json"}
+
+    told = product.world.http.post("/oauth/register", json=body, headers={"x-forwarded-for": "2001:db8::7591"})
+
+    assert (told.status_code, told.json()["error"]) == (400, "invalid_client_metadata")
+    assert "none" in told.json()["error_description"]
+
+
 # Codes
 
 

@@ -54,7 +54,7 @@ FAULTS: Mapping[str, str] = {
     "413": "The body is too large.",
     "415": "The body is not plain JSON.",
     "422": "Not of this shape, or refused by the model's provider.",
-    "429": "One caller asks too much at a time, or too much for a day.",
+    "429": "One caller asks too much at a time or for a day, or too often for what is not there.",
     "500": "A fault on our side.",
     "502": "A foreign system failed.",
     "503": "The store failed, or there is no room; try again.",

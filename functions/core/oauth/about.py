@@ -3,6 +3,7 @@
 from typing import Any
 
 from functions.core.oauth.authorize import Server
+from functions.core.oauth.clients import METHODS
 
 
 def authorization_server(server: Server) -> dict[str, Any]:
@@ -20,8 +21,8 @@ def authorization_server(server: Server) -> dict[str, Any]:
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code", "refresh_token"],
         "code_challenge_methods_supported": ["S256"],
-        "token_endpoint_auth_methods_supported": ["none", "client_secret_post", "client_secret_basic"],
-        "revocation_endpoint_auth_methods_supported": ["none", "client_secret_post", "client_secret_basic"],
+        "token_endpoint_auth_methods_supported": list(METHODS),
+        "revocation_endpoint_auth_methods_supported": list(METHODS),
         "client_id_metadata_document_supported": True,
         "authorization_response_iss_parameter_supported": True,
         "service_documentation": f"{issuer}/support",

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from functions.core import transcript
 from functions.core.deadline import Deadline
 from functions.core.documents import ANY, Delete, Document, Key, Put, Snapshot, Write
+from functions.core.errors import Refused
 from functions.core.oauth.records import (
     CODES,
     CONSENTS,
@@ -82,26 +83,30 @@ class Accounts:
         await self._end_families(user, deadline, client_id)
         await self.records.documents.commit([Delete(consent_key(user, client_id), ANY)], deadline)
 
-    async def disconnect_google(self, user: str, deadline: Deadline) -> None:
+    async def disconnect_google(self, user: str, deadline: Deadline) -> bool:
         """Give back what Google granted, there and here; every client has to connect anew.
+
+        False: it has ended here, and Google cannot be told; only the person can end it there.
 
         Raises:
             Upstream, DeadlinePassed: Google did not take it back; nothing is lost here, so that it can be tried again.
         """
-        await self._give_back(user, deadline)
+        taken_back = await self._give_back(user, deadline)
         await self.records.documents.commit([Delete(google_grant_key(user), ANY)], deadline)
+        return taken_back
 
-    async def remove(self, user: str, deadline: Deadline) -> None:
-        """Forget a person: Google's grant, the clients and what they were allowed, every conversation.
+    async def remove(self, user: str, deadline: Deadline) -> bool:
+        """Forget a person: Google's grant, the clients and what they were allowed, every conversation. False: as `disconnect_google`.
 
         Raises:
             Upstream, DeadlinePassed, StoreUnavailable: not all of it is gone. Their page still shows them, so that it can be done again.
         """
-        await self._give_back(user, deadline)
+        taken_back = await self._give_back(user, deadline)
         await _beside(await self._listed(OWNED, owned_by(user), deadline), lambda owned: self._forget(owned, deadline))
         for consent in await self._listed(CONSENTS, consents_of(user), deadline):
             await self.records.documents.commit([Delete(consent.key, ANY)], deadline)
         await self.records.documents.commit([Delete(google_grant_key(user), ANY)], deadline)
+        return taken_back
 
     async def export(self, user: str, deadline: Deadline) -> dict[str, Any]:
         """What is kept of a person, without what opens anything."""
@@ -130,22 +135,24 @@ class Accounts:
         await transcript.remove_at(self.records.documents, Key(CONVERSATIONS, owned.key.id), deadline)
         await self.records.documents.commit([Delete(owned.key, ANY)], deadline)
 
-    async def _give_back(self, user: str, deadline: Deadline) -> None:
-        """End a person's grant at Google, and what all clients got by it."""
+    async def _give_back(self, user: str, deadline: Deadline) -> bool:
+        """End a person's grant at Google, and what all clients got by it. False: Google could not be told."""
         key = google_grant_key(user)
         document = (await self.records.documents.get([key], deadline)).documents.get(key)
-        if document is not None:
-            await self._revoke(GoogleGrant.model_validate_json(document.body), deadline)
+        taken_back = document is None or await self._revoke(GoogleGrant.model_validate_json(document.body), deadline)
         await self._end_families(user, deadline)
+        return taken_back
 
-    async def _revoke(self, grant: GoogleGrant, deadline: Deadline) -> None:
+    async def _revoke(self, grant: GoogleGrant, deadline: Deadline) -> bool:
+        """Whether Google holds nothing of it any more."""
         if grant.refresh_token is None:
-            return
+            return True
         try:
             token = self.sealer.open(grant.refresh_token, user=grant.user, purpose=REFRESH_PURPOSE)
-        except Unsealable:
-            return  # Nobody can use it any more, so there is nothing that could be given back.
-        await self.google.revoke(token, deadline)
+            await self.google.revoke(token, deadline)
+        except (Unsealable, Refused):  # The key that sealed it is gone; or Google does not revoke for us. Trying again would not help.
+            return False
+        return True
 
     async def _end_families(self, user: str, deadline: Deadline, client_id: str | None = None) -> None:
         """End what a client got for a user; None: what all clients got."""

@@ -8,7 +8,7 @@ import hmac
 import ipaddress
 import re
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -28,6 +28,9 @@ MAX_METADATA = 8 * 1024  # bytes of a registration
 MAX_REDIRECT_URIS = 10
 UNUSED_LIVES = timedelta(hours=24)
 """How long a registered client lives that nobody has signed in with yet (T35): registration is open to everybody."""
+
+METHODS = ("none", "client_secret_post", "client_secret_basic")
+"""How a client may show at the token endpoint who it is (RFC 7591 section 2). Secrets are the confidential client's alone."""
 
 CHATGPT_CALLBACK = re.compile(r"https://(?:chat\.openai\.com|chatgpt\.com)/aip/(?:g|plugin)-[0-9A-Za-z-]{1,128}/oauth/callback")
 """Where ChatGPT's Actions and classic plugins want their answer. The name in the middle changes with every edit of a GPT's settings
@@ -95,16 +98,28 @@ class Metadata(BaseModel):
     grant_types: tuple[str, ...] = ("authorization_code",)
     response_types: tuple[str, ...] = ("code",)
     client_id: str | None = None
+    token_endpoint_auth_method: str | None = None
+    """The one that it likes best."""
+    token_endpoint_auth_methods_supported: tuple[str, ...] = ()
+    """All that it can, where it says so (https://openid.net/specs/openid-connect-rp-metadata-choices-1_0.html): ChatGPT's document likes
+    `private_key_jwt` best, and names `none` here."""
+
+    @property
+    def methods(self) -> Collection[str]:
+        """How it can show who it is; empty where it does not say."""
+        return {*self.token_endpoint_auth_methods_supported, *filter(None, [self.token_endpoint_auth_method])}
 
 
 def registered(body: bytes, client_id: str, now: datetime) -> Client:
-    """The client that a registration asks for. It is public whatever it asks for: a secret that everybody may fetch is none.
+    """The client that a registration asks for. It is public also where it asks for a secret: one that everybody may fetch is none.
 
     Raises:
         OAuthError: under RFC 7591's names.
         Malformed: it is not JSON.
     """
-    return _client(_metadata(body), client_id, "registered", now)
+    metadata = _metadata(body)
+    _require_method(metadata, METHODS)
+    return _client(metadata, client_id, "registered", now)
 
 
 def documented(url: str, document: bytes) -> Client:
@@ -116,6 +131,7 @@ def documented(url: str, document: bytes) -> Client:
     metadata = _metadata(document)
     if metadata.client_id != url:
         raise OAuthError("invalid_client", "The client's document names another client_id than the address it lies at.")
+    _require_method(metadata, ["none"])  # A secret in a public document is none, and the draft forbids it (section 4.1).
     return _client(metadata, url, "document", None)
 
 
@@ -219,6 +235,15 @@ def _client(metadata: Metadata, client_id: str, kind: Literal["registered", "doc
         raise OAuthError("invalid_client_metadata", "Only the grant authorization_code with the response type code is offered.")
     name = " ".join(visible(metadata.client_name).split())[:100]
     return Client(client_id=client_id, kind=kind, name=name, redirect_uris=metadata.redirect_uris, registered_at=now)
+
+
+def _require_method(metadata: Metadata, offered: Collection[str]) -> None:
+    if metadata.methods and not {*metadata.methods} & {*offered}:
+        raise OAuthError(
+            "invalid_client_metadata",
+            "The client authenticates at the token endpoint only in ways that are not offered here, such as private_key_jwt. Name the method "
+            "none, in token_endpoint_auth_method or in token_endpoint_auth_methods_supported; PKCE then ties the code to the client.",
+        )
 
 
 def may_redirect(uri: str) -> bool:

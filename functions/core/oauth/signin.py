@@ -77,6 +77,7 @@ class GoogleSignIn(Protocol):
         """Withdraw a grant at Google; one that it does not know is no fault.
 
         Raises:
+            Refused: Google does not do it for us.
             Upstream, DeadlinePassed: Google failed, or took too long.
         """
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from functions.adapters.sealing import new_key
 from functions.adapters.sqlite import SqliteDocuments
 from functions.core.deadline import Deadline
 from functions.core.documents import ANY, Documents, Place, Put
@@ -59,7 +60,7 @@ async def redeemed(place: AuthorizationServer, code: str) -> bool:
     return True
 
 
-TAKEN_BACK: list[Callable[[Accounts, Deadline], Awaitable[None]]] = [
+TAKEN_BACK: list[Callable[[Accounts, Deadline], Awaitable[object]]] = [
     lambda accounts, deadline: accounts.remove_client(USER, CHATGPT_ID, deadline),
     lambda accounts, deadline: accounts.disconnect_google(USER, deadline),
     lambda accounts, deadline: accounts.remove(USER, deadline),
@@ -68,7 +69,7 @@ TAKEN_BACK: list[Callable[[Accounts, Deadline], Awaitable[None]]] = [
 
 @pytest.mark.parametrize("taken_back", TAKEN_BACK, ids=["a client", "Google", "everything"])
 async def test_a_code_that_was_on_its_way_connects_nobody_again(
-    place: AuthorizationServer, taken_back: Callable[[Accounts, Deadline], Awaitable[None]]
+    place: AuthorizationServer, taken_back: Callable[[Accounts, Deadline], Awaitable[object]]
 ) -> None:
     code = await handed_out(place)
 
@@ -88,6 +89,26 @@ async def test_nothing_that_is_left_in_the_store_names_a_person_who_was_removed(
     await store.close()
     with closing(sqlite3.connect(tmp_path / "documents.db")) as left:
         assert [row for row in left.execute("SELECT * FROM documents") if USER in str(row)] == []
+
+
+@pytest.mark.parametrize("end", [Accounts.disconnect_google, Accounts.remove])
+@pytest.mark.parametrize("key_is_there", [True, False])
+async def test_google_is_told_where_the_key_is_there_and_else_it_is_said_that_it_was_not(
+    place: AuthorizationServer, end: Callable[[Accounts, str, Deadline], Awaitable[bool]], key_is_there: bool
+) -> None:
+    code = await handed_out(place)
+    if not key_is_there:
+        place.keys = [new_key("k2")]
+
+    taken_back = await end(place.accounts, USER, soon())
+
+    assert (taken_back, place.google.revoked) == (key_is_there, ["1//refresh"] if key_is_there else [])
+    assert (await place.accounts.read(USER, soon())).google is None
+    assert not await redeemed(place, code)
+
+
+async def test_of_whom_nothing_is_kept_google_has_nothing_to_be_told(place: AuthorizationServer) -> None:
+    assert await place.accounts.disconnect_google(user_of("nobody"), soon())
 
 
 async def test_a_code_outlives_what_others_take_back(place: AuthorizationServer) -> None:
@@ -147,16 +168,6 @@ async def test_whose_data_could_not_all_be_deleted_finds_the_button_still_there(
 
 
 @pytest.mark.parametrize(
-    ("told", "person"),
-    [({"email": "mei@example.com", "name": "Mei"}, "mei@example.com"), ({"email": "", "name": "Mei"}, "Mei"), ({"email": ""}, USER)],
-)
-def test_the_page_is_for_everybody_who_signed_in(told: dict[str, str], person: str) -> None:
-    grant = GoogleGrant(user=USER, scopes=(), refresh_token=None, since=Clock().now, **told)
-
-    assert Views(CATALOGUE).account(Account(grant, []), "", "en").person == person
-
-
-@pytest.mark.parametrize(
     ("origin", "shown"),
     [("https://app.example.com", "app.example.com"), ("http://127.0.0.1:80", "127.0.0.1"), ("http://[::1]:33418", "[::1]:33418")],
 )
@@ -167,3 +178,15 @@ def test_the_page_shows_a_client_wherever_it_is(origin: str, shown: str) -> None
     view = Views(CATALOGUE).account(Account(grant, [consent]), "", "en")
 
     assert [connected.client.destination.shown for connected in view.clients] == [shown]
+
+
+@pytest.mark.parametrize(
+    ("email", "name", "shown"),
+    [("mei@example.com", "Mei", "mei@example.com"), ("", "Mei", "Mei"), ("", "", USER)],
+)
+def test_whoever_signed_in_is_shown_also_where_google_has_verified_no_address(email: str, name: str, shown: str) -> None:
+    grant = GoogleGrant(user=USER, email=email, name=name, scopes=(), refresh_token="sealed", since=Clock().now)
+
+    view = Views(CATALOGUE).account(Account(grant, []), "", "en")
+
+    assert (view.person, view.google) == (shown, True)

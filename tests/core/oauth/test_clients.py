@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64encode
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +23,7 @@ from functions.core.oauth.clients import (
 from functions.core.oauth.wire import OAuthError
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
-GOOD = "https://app.example.com/oauth/callback"
+GOOD, DOCUMENT = "https://app.example.com/oauth/callback", "https://app.example.com/oauth/client.json"
 CHATGPT = Client(client_id="chatgpt", kind="confidential", name="ChatGPT", secret_digest=secret_digest("s3cret"))
 CALLBACK = "https://chatgpt.com/aip/g-0123456789abcdef/oauth/callback"
 
@@ -204,10 +205,9 @@ def test_the_confidential_client_is_answered_at_chatgpts_callback_only(uri: str,
     assert CHATGPT.redirects_to(uri) is right
 
 
-def test_a_registration_makes_a_public_client_whatever_it_asks_for() -> None:
-    client = of(
-        GOOD, token_endpoint_auth_method="client_secret_basic", logo_uri="javascript:alert(1)", client_name="  Ch\u200bat\nGPT\u202e "
-    )
+@pytest.mark.parametrize("method", ["none", "client_secret_post", "client_secret_basic"])
+def test_a_registration_makes_a_public_client_whatever_it_asks_for(method: str) -> None:
+    client = of(GOOD, token_endpoint_auth_method=method, logo_uri="javascript:alert(1)", client_name="  Ch\u200bat\nGPT\u202e ")
 
     assert client.public
     assert client.name == "Chat GPT"
@@ -248,6 +248,46 @@ def test_what_is_no_registration_is_refused_in_rfc_7591s_words(body: bytes) -> N
     assert refused.value.error == "invalid_client_metadata"
     assert refused.value.message.isascii()
     assert not {'"', "\\"} & set(refused.value.message)
+
+
+ASSERTION, SECRET = "private_key_jwt", "client_secret_basic"
+
+
+@pytest.mark.parametrize(
+    ("said", "served"),
+    [
+        ({}, True),
+        ({"token_endpoint_auth_method": "none"}, True),
+        ({"token_endpoint_auth_method": ASSERTION, "token_endpoint_auth_methods_supported": ["none", ASSERTION]}, True),
+        ({"token_endpoint_auth_methods_supported": ["none"]}, True),
+        ({"token_endpoint_auth_method": ASSERTION}, False),
+        ({"token_endpoint_auth_method": ASSERTION, "token_endpoint_auth_methods_supported": [ASSERTION, "tls_client_auth"]}, False),
+        ({"token_endpoint_auth_methods_supported": [ASSERTION]}, False),
+        ({"token_endpoint_auth_method": "client_secret_jwt"}, False),
+        ({"token_endpoint_auth_method": "None"}, False),
+        ({"token_endpoint_auth_method": 'x"\\é'}, False),
+    ],
+    ids=str,
+)
+def test_a_client_that_cannot_do_without_what_is_not_offered_is_refused(said: dict[str, Any], served: bool) -> None:
+    document = {"client_id": DOCUMENT, "redirect_uris": [GOOD], **said}
+    made: list[Callable[[], Client]] = [lambda: of(GOOD, **said), lambda: documented(DOCUMENT, json.dumps(document).encode())]
+
+    for make in made:
+        if served:
+            assert make().public
+        else:
+            with pytest.raises(OAuthError, match="token_endpoint_auth_methods_supported") as refused:
+                make()
+            assert refused.value.error == "invalid_client_metadata"
+            assert not {'"', "\\", "é"} & set(refused.value.message), "and nothing of what was said"
+
+
+def test_a_document_may_not_ask_for_a_secret() -> None:
+    said = {"client_id": DOCUMENT, "redirect_uris": [GOOD], "token_endpoint_auth_method": SECRET}
+
+    with pytest.raises(OAuthError):
+        documented(DOCUMENT, json.dumps(said).encode())
 
 
 def test_a_document_is_the_client_that_lies_at_its_address() -> None:
