@@ -1,8 +1,10 @@
-"""Wherever an access token is taken, only ours opens anything (T16, T18, T20, A10): forged and strange ones are refused."""
+"""Wherever an access token is taken, only ours opens anything (T16, T18 to T20, A10): forged and strange ones are refused, giants at once."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from statistics import median
 
 import httpx
 import jwt
@@ -91,3 +93,45 @@ def test_no_token_but_ours_is_taken_anywhere(doors: Doors, name: str) -> None:
     assert [fault for fault, token in sendable.items() if len(token) > 4 and token in told[fault].text] == []
     assert 401 not in {call(doors.product, good).status_code for good in forge.good.values()}
     assert doors.asked() == before, "no key is fetched, and nobody is asked anything"
+
+
+GIANTS = {
+    "8 MB": b"Bearer " + b"x" * 8_000_000,
+    "8 MB of HTTP Basic": b"Basic " + b"YTolNDEl" * 1_000_000,
+    "10,000 dots": b"Bearer " + b"." * 10_000,
+    "a kid of 1 MB": b"Bearer " + b"k" * 1_400_000 + b".e30.x",
+}
+
+
+@pytest.mark.parametrize("giant", GIANTS.values(), ids=GIANTS)
+@pytest.mark.parametrize("path", ["/chat", "/mcp", "/oauth/token"])
+def test_a_giant_is_refused_at_once(doors: Doors, path: str, giant: bytes) -> None:
+    told = [sent(doors.product.world.port, path, giant) for _ in range(3)]
+
+    assert {status for status, _ in told} <= {401, 431}
+    # Most of it is eight megabytes on their way, which no application is asked about.
+    assert median(seconds for _, seconds in told) <= 0.05 * (5 if len(giant) > 2_000_000 else 1)
+
+
+def sent(port: int, path: str, authorization: bytes) -> tuple[int, float]:
+    """The status of a POST, and how long it took from the first byte to the answer's."""
+    request = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 2\r\nAuthorization: ".encode()
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        began = time.perf_counter()
+        connection.sendall(request + authorization + b"\r\n\r\n{}")
+        status = int(connection.recv(65536).split(b" ")[1])
+        return status, time.perf_counter() - began
+
+
+@pytest.mark.parametrize("where", ["address", "header", "cookie"])
+def test_what_stands_before_a_body_has_a_bounded_size(doors: Doors, where: str) -> None:
+    http, padding = doors.product.world.http, "x" * 6_000
+
+    def asked(long: str) -> httpx.Response:
+        state = long if where == "address" else "x"
+        return http.get(
+            "/oauth/authorize", params={"state": state}, headers={where: long if where != "address" else "x", "padding": padding}
+        )
+
+    assert asked("x" * 60_000).status_code == 431
+    assert asked("x" * 30_000).status_code == 400

@@ -35,6 +35,7 @@ STATUS: Mapping[type[CantileverError], int] = {
     errors.TooManyTurns: 429,
     errors.TooOften: 429,
     errors.OwnerSpent: 429,
+    errors.HeadTooLarge: 431,
     errors.TellOperator: 500,
     errors.Refused: 502,
     errors.Upstream: 502,
