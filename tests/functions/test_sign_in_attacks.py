@@ -126,6 +126,34 @@ def test_a_code_of_googles_that_was_planted_links_nobody(product: SignedIn, brow
             assert refused_on_a_page(victim.open(back)), back
 
 
+def test_an_answer_to_another_question_links_nobody(product: SignedIn, browser: Browser) -> None:
+    client = product.client(name="Swapped")
+    to_google = browser.decide(browser.open(client.authorize_url())).headers["location"]
+    nonce = dict(parse_qsl(urlsplit(to_google).query))["nonce"]
+
+    back = browser.open(product.google.sign_in(to_google.replace(nonce, secrets.token_urlsafe(16)), MEI))
+
+    assert (back.status_code, refused_on_a_page(back)) == (403, True)
+    assert "Swapped" not in browser.account(MEI).text
+
+
+@pytest.mark.parametrize(
+    "issuer", ["https://evil.example.net", "https://accounts.google.com/", "accounts.google.com", "HTTPS://accounts.google.com"]
+)
+def test_an_answer_of_another_server_is_not_looked_at(product: SignedIn, browser: Browser, issuer: str) -> None:
+    to_google = browser.decide(browser.open(product.client().authorize_url()))
+    back = product.google.sign_in(to_google.headers["location"], MEI)
+    exchanged = len(product.google.asked("/token"))
+    ours = quote("https://accounts.google.com", safe="")
+    assert f"iss={ours}" in back, "as Google says who it is"
+
+    refused = browser.open(back.replace(f"iss={ours}", f"iss={quote(issuer, safe='')}"))
+
+    assert (refused.status_code, refused_on_a_page(refused)) == (403, True), said(refused)
+    assert len(product.google.asked("/token")) == exchanged
+    assert browser.open(back).status_code == 303, "and the way is not used up by it"
+
+
 def test_a_way_back_can_be_gone_once(product: SignedIn, browser: Browser) -> None:
     to_google = browser.decide(browser.open(product.client().authorize_url()))
     back = product.google.sign_in(to_google.headers["location"], MEI)
