@@ -31,7 +31,7 @@ from functions.core.oauth.directory import Directory
 from functions.core.oauth.issuing import Issuing
 from functions.core.oauth.linking import Consenting, Linking, Tab
 from functions.core.oauth.views import Views
-from functions.core.oauth.wire import Pairs, Turned, form_pairs, json_pairs, single
+from functions.core.oauth.wire import Pairs, Turned, form_pairs, json_pairs, refuse_in_address, single
 from functions.core.rate import Rate
 from functions.core.settings import Settings
 from functions.routes import ROUTES
@@ -258,6 +258,7 @@ def _new_tab() -> Tab:
 
 async def _pairs(incoming: Incoming) -> Pairs:
     """The parameters in a body: a form, as OAuth has it, or JSON, as ChatGPT's classic plugins send it."""
+    refuse_in_address(incoming.request.scope["query_string"])
     if incoming.media_type == FORM:
         return form_pairs(await incoming.body(MAX_OAUTH_BODY, FORM))
     return json_pairs(await incoming.body(MAX_OAUTH_BODY))

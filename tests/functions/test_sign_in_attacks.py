@@ -75,6 +75,33 @@ def test_a_repeated_parameter_leads_nowhere(registered: Client, browser: Browser
     assert refused_on_a_page(browser.open(f"{registered.authorize_url()}&{name}=x&{name}=x"))
 
 
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke"])
+@pytest.mark.parametrize(
+    "name", ["grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier", "refresh_token", "token", "scope"]
+)
+def test_a_parameter_stands_once_and_in_the_body(product: SignedIn, path: str, name: str) -> None:
+    chatgpt = product.chatgpt()
+    said = {
+        "grant_type": "refresh_token",
+        "client_id": chatgpt.client_id,
+        "client_secret": chatgpt.secret or "",
+        "refresh_token": "x",
+        "token": "x",
+    }
+    whole = str(httpx.QueryParams(said))
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    http = product.world.http
+
+    for told in (
+        http.post(path, content=f"{whole}&{name}=x&{name}=x", headers=form),
+        http.post(path, content=f"{whole}&{name}=x&{quote(name[0]).replace(name[0], f'%{ord(name[0]):x}')}{name[1:]}=y", headers=form),
+        http.post(f"{path}?{name}=x", content=whole, headers=form),
+        http.post(f"{path}?{whole}", content="", headers=form),
+        http.post(f"{path}?{whole}", json=said),
+    ):
+        assert (told.status_code, told.json()["error"]) == (400, "invalid_request"), told.text
+
+
 @pytest.mark.parametrize("client_id", ["", "unknown", "u-0123456789", "c-" + "A" * 22, "https://127.0.0.1/client.json", "x" * 5000])
 def test_an_unknown_client_leads_nowhere(registered: Client, browser: Browser, client_id: str) -> None:
     assert refused_on_a_page(browser.open(registered.authorize_url(client_id=client_id)))
