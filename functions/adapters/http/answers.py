@@ -83,6 +83,13 @@ def json_text(text: str | bytes, status: int = 200) -> Response:
     return Response(text, status, {"Cache-Control": "no-store", **UNGUESSED}, "application/json")
 
 
+def tokens(told: Mapping[str, Any]) -> Response:
+    """Tokens for a client, to be kept by no cache, however old it is (RFC 6749 §5.1)."""
+    response = json_text(json.dumps(told))
+    response.headers["Pragma"] = "no-cache"
+    return response
+
+
 def document(content: bytes, media_type: str, etag: str, request: Request) -> Response:
     """A public document, or 304 where the caller has it already (RFC 9110 §13.1.2)."""
     headers = {"ETag": etag, "Cache-Control": "public, max-age=300", "Content-Security-Policy": PAGE_POLICY, **UNGUESSED}
