@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions import wiring
-from functions.adapters.http import FORM, Edge, Incoming, Life, address_of, json_text, oauth_failure
+from functions.adapters.http import FORM, Edge, Incoming, Life, address_of, json_text, oauth_failure, tokens
 from functions.adapters.http.browser import Browser
 from functions.capabilities import CATALOGUE
 from functions.core.account_session import AccountSession
@@ -31,7 +31,7 @@ from functions.core.oauth.directory import Directory
 from functions.core.oauth.issuing import Issuing
 from functions.core.oauth.linking import Consenting, Linking, Tab
 from functions.core.oauth.views import Views
-from functions.core.oauth.wire import Pairs, Turned, form_pairs, json_pairs, single
+from functions.core.oauth.wire import Pairs, Turned, form_pairs, json_pairs, refuse_in_address, single
 from functions.core.rate import Rate
 from functions.core.settings import Settings
 from functions.routes import ROUTES
@@ -47,7 +47,7 @@ do not take each other's."""
 
 COOKIE_LIVES = timedelta(minutes=10)
 
-TOKEN_PATHS = frozenset({"/oauth/token", "/oauth/revoke", "/oauth/register", "/oauth/jwks"})
+TOKEN_PATHS = frozenset({"/oauth/token", "/oauth/revoke", "/oauth/register", "/oauth/jwks", "/account"})
 """What programs call; the other paths are a browser's."""
 
 MAX_OAUTH_BODY = 16 * 1024
@@ -146,7 +146,7 @@ class Auth:
         """POST /oauth/token."""
         parameters = single(await _pairs(incoming))
         told = await self._issuing.token(incoming.request.headers.get("authorization"), parameters, incoming.deadline)
-        return json_text(json.dumps(told))
+        return tokens(told)
 
     async def revoke(self, incoming: Incoming) -> Response:
         """POST /oauth/revoke (RFC 7009)."""
@@ -256,6 +256,7 @@ def _new_tab() -> Tab:
 
 async def _pairs(incoming: Incoming) -> Pairs:
     """The parameters in a body: a form, as OAuth has it, or JSON, as ChatGPT's classic plugins send it."""
+    refuse_in_address(incoming.request.scope["query_string"])
     if incoming.media_type == FORM:
         return form_pairs(await incoming.body(MAX_OAUTH_BODY, FORM))
     return json_pairs(await incoming.body(MAX_OAUTH_BODY))

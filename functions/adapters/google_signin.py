@@ -28,6 +28,7 @@ INTERRUPTED = "Google does not confirm this sign-in. Go back to where you came f
 class _IdToken(Claims):
     sub: str
     nonce: str = ""
+    azp: str | None = None
     email: str = ""
     email_verified: bool = False
     name: str = ""
@@ -63,7 +64,7 @@ class GoogleServer:
             person = await self.signed.claims(_IdToken, tokens.id_token, deadline)
         except Unauthenticated as error:
             raise Turned(INTERRUPTED) from error
-        if person.aud != self.client_id or person.nonce != nonce:
+        if person.aud != self.client_id or person.azp not in (None, self.client_id) or person.nonce != nonce:
             raise Turned(INTERRUPTED)
         email = person.email if person.email_verified else ""
         return GoogleAnswer(person.sub, email, person.name, tuple(tokens.scope.split()), tokens.refresh_token)

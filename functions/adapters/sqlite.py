@@ -15,6 +15,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 
 from functions.adapters.sqlite_lane import Job, Lane, patiently
@@ -22,6 +23,9 @@ from functions.core.deadline import Deadline
 from functions.core.documents import ABSENT, ANY, Conflict, Delete, Document, Key, Place, Put, Snapshot, Version, Write
 
 T = TypeVar("T")
+
+_MAKING = Lock()
+"""Held from opening a new file until it is closed: who finds it made may use it."""
 
 SWEEP_EVERY = timedelta(hours=1)
 SWEEP_AFTER = timedelta(days=1)
@@ -147,7 +151,7 @@ class SqliteDocuments:
 
 def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its side files the mode of this one.
+    _make(path)
     connection = sqlite3.connect(path, timeout=0, isolation_level=None)
     try:
         connection.executescript(SCHEMA)
@@ -155,6 +159,17 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _make(path: Path) -> None:
+    """An empty file for the owner alone, where there is none; SQLite gives its side files the mode of this one.
+
+    A file that is there is not opened: closing it would release the locks that this process holds on it, SQLite's own among them
+    (https://www.sqlite.org/howtocorrupt.html section 2.2), and the next process to
+    leave would believe to be the last, and delete the log that we go on writing to.
+    """
+    with _MAKING, suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _glance(path: Path) -> sqlite3.Connection:

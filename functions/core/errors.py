@@ -5,6 +5,7 @@
     │   ├── Malformed          the bytes are not the JSON we read
     │   ├── Invalid            JSON, but not of the shape that is asked for
     │   ├── TooLarge           more bytes than we read
+    │   │   └── HeadTooLarge   in the address and the headers
     │   ├── UnsupportedMedia   not plain JSON
     │   ├── TooSlow            the body did not arrive in time
     │   ├── Forbidden          a page, a name or an account that may not reach us
@@ -80,6 +81,12 @@ class TooLarge(ChangeRequest):
     """More bytes than we read."""
 
     code = "too_large"
+
+
+class HeadTooLarge(TooLarge):
+    """An address and headers with more bytes than we read."""
+
+    code = "head_too_large"
 
 
 class UnsupportedMedia(ChangeRequest):

@@ -1,30 +1,23 @@
 """Access tokens: only ours pass, of now and for us (T16, T18 to T20, A10); no key is looked for outside, and nothing of a token is repeated."""
 
-import hashlib
-import hmac
 import json
 import subprocess
 import sys
 import time
 import traceback
-from base64 import urlsafe_b64encode
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc.jwk import ECKey, RSAKey
-from joserfc.jws import JWSRegistry
 
 from functions.adapters.access_tokens import MAX_TOKEN, Es256Signer, Es256Verifier, new_jwks, public_jwks
 from functions.core.access_token import AccessClaims
 from functions.core.errors import Unauthenticated
 from functions.core.settings import InvalidSettings
+from tests.forged import Forge, spelled
 
 ROOT = Path(__file__).parents[2]
 ISSUER = "https://plugin.example.com"
@@ -32,168 +25,19 @@ MCP = f"{ISSUER}/mcp"
 NOW = 1_795_000_000
 
 OURS = new_jwks("k1")
-KEY = ECKey.import_key(json.loads(OURS)["keys"][0])
-PEM = KEY.public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-STRANGERS = ECKey.generate_key("P-256")
-HEADER = {"alg": "ES256", "typ": "at+jwt", "kid": "k1"}
-
-Signature = Callable[[bytes], bytes]
-
-
-def claims(**changed: Any) -> dict[str, Any]:
-    """What ours say; None takes a claim away."""
-    usual = {
-        "iss": ISSUER,
-        "aud": MCP,
-        "sub": "u-of-a-person",
-        "client_id": "https://chatgpt.com/oauth/client.json",
-        "scope": "calendar",
-        "iat": NOW,
-        "exp": NOW + 3600,
-        "jti": "id-of-this-token",
-        "grant": "id-of-a-family",
-    }
-    return {name: value for name, value in {**usual, **changed}.items() if value is not None}
-
-
-def spelled(value: Any) -> str:
-    octets = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return urlsafe_b64encode(octets).rstrip(b"=").decode()
-
-
-def signature(key: ECKey | RSAKey, algorithm: str = "ES256") -> Signature:
-    return lambda signing: JWSRegistry.algorithms[algorithm].sign(signing, key)
-
-
-def by_hmac(secret: bytes) -> Signature:
-    return lambda signing: hmac.digest(secret, signing, hashlib.sha256)
-
-
-def token(payload: Any = None, signed: Signature | None = None, **header: Any) -> str:
-    """Signed by us unless it says otherwise, whatever it is: so that one fault alone is left to find. None takes a name out of the header."""
-    named = header.pop("raw", {name: value for name, value in {**HEADER, **header}.items() if value is not None})
-    signing = f"{spelled(named)}.{spelled(claims() if payload is None else payload)}"
-    return f"{signing}.{spelled((signed or signature(KEY))(signing.encode()))}"
-
-
-def text(**changed: Any) -> str:
-    return json.dumps(claims(**changed))
-
-
-GOOD = Es256Signer(OURS).sign(AccessClaims(**claims()))
+FORGE = Forge(OURS, ISSUER, NOW)
+GOOD, claims, token = FORGE.ours, FORGE.claims, FORGE.token
 VERIFIER = Es256Verifier(public_jwks(OURS), ISSUER)
-PUBLIC = STRANGERS.as_dict(private=False)
 
-GOOD_VECTORS = {"as we write it": GOOD, "with a claim of later days": token(claims(cnf={"jkt": "x"}))}
-
-HOSTILE_VECTORS = {
-    "alg none": token(signed=lambda _: b"", alg="none"),
-    "alg nOnE": token(signed=lambda _: b"", alg="nOnE"),
-    "HS256 with our public PEM": token(signed=by_hmac(PEM), alg="HS256"),
-    "HS256 with our public PEM, prefixed": token(signed=by_hmac(b"\n" + PEM), alg="HS256"),
-    "HS256 with our public JWKS": token(signed=by_hmac(public_jwks(OURS).encode()), alg="HS256"),
-    "HS256 with an empty key": token(signed=by_hmac(b""), alg="HS256"),
-    "RS256": token(signed=signature(RSAKey.generate_key(2048), "RS256"), alg="RS256"),
-    "ES384": token(signed=signature(ECKey.generate_key("P-384"), "ES384"), alg="ES384"),
-    "a stranger's signature": token(signed=signature(STRANGERS)),
-    "jwk": token(signed=signature(STRANGERS), jwk=PUBLIC),
-    "jku": token(signed=signature(STRANGERS), jku="https://evil.example.net/jwks.json"),
-    "x5u": token(signed=signature(STRANGERS), x5u="https://evil.example.net/chain.pem"),
-    "x5c": token(signed=signature(STRANGERS), x5c=["MIIB"]),
-    "kid is a path": token(signed=by_hmac(b""), alg="HS256", kid="../../dev/null"),
-    "kid is SQL": token(kid="k1' OR '1'='1"),
-    "kid is an address": token(signed=signature(STRANGERS), kid="https://evil.example.net/key"),
-    "no kid": token(kid=None),
-    "crit": token(crit=["exp"], exp=1),
-    "crit b64": token(crit=["b64"], b64=False),
-    "the signature stripped": GOOD.rpartition(".")[0] + ".",
-    "a signature of zeros": token(signed=lambda _: bytes(64)),
-    "another's claims under our signature": ".".join([GOOD.split(".")[0], spelled(claims(sub="u-of-another")), GOOD.split(".")[2]]),
-}
-"""24 vectors with the good ones (A10)."""
-
-STRANGE_VECTORS = {
-    "jwk under our signature": token(jwk=PUBLIC),
-    "jku under our signature": token(jku="https://evil.example.net/jwks.json"),
-    "a name of its own in the header": token(zip="DEF"),
-    "alg is a list": token(alg=["ES256"]),
-    "alg in small letters": token(alg="es256"),
-    "no alg": token(alg=None),
-    "kid is a number": token(kid=1),
-    "kid of another case": token(kid="K1"),
-    "the header is a list": token(raw=["ES256"]),
-    "the header says alg twice": token(raw=b'{"alg":"none","alg":"ES256","typ":"at+jwt","kid":"k1"}'),
-    "the claims say sub twice": token(text(sub="u-of-another")[:-1].encode() + b',"sub":"u-of-a-person"}'),
-    "the claims are a list": token([claims()]),
-    "the claims are nothing": token(b""),
-    "the claims are in UTF-16": token(text().encode("utf-16")),
-    "the claims are nested deeper than we read": token(text().encode()[:-1] + b',"x":' + b"[" * 2000 + b"]" * 2000 + b"}"),
-    "the signature in DER": token(signed=lambda signing: KEY.private_key.sign(signing, ECDSA(SHA256()))),
-    "a part too few": GOOD.rpartition(".")[0],
-    "a part too many": GOOD + ".",
-    "encrypted": ".".join(["x"] * 5),
-    "another spelling of base64": GOOD[:-1] + chr(ord(GOOD[-1]) + 1),
-    "padded": GOOD + "=",
-    "a line at its end": GOOD + "\n",
-    "a space before it": " " + GOOD,
-    "its scheme before it": f"Bearer {GOOD}",
-    "JSON serialization": json.dumps(dict(zip(("protected", "payload", "signature"), GOOD.split("."), strict=True))),
-}
-
-OTHER_KINDS = {
-    "an identity token": token(typ="JWT"),
-    "no type": token(typ=None),
-    "Google's identity token": token(claims(iss="https://accounts.google.com", aud="1-x.apps.googleusercontent.com"), typ="JWT"),
-    "Google's access token": "ya29.a0AfH6SMBx-canary-of-an-access-token",
-    "our refresh token": "id-of-a-family.0123456789012345678901234567890123456789012",
-    "a code": "SplxlOBeZQQYbYS6WxSbIA",
-    "ChatGPT's key": "sk-proj-0123456789",
-    "a sealed text": "v1.k1.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-    "for another service": token(claims(aud="https://other.example.com/mcp")),
-    "for the REST interface": token(claims(aud=ISSUER)),
-    "for ours with a slash": token(claims(aud=f"{MCP}/")),
-    "for ours and others": token(claims(aud=[MCP, "https://other.example.com"])),
-    "for ours in a list": token(claims(aud=[MCP])),
-    "for nobody": token(claims(aud=None)),
-    "of another issuer": token(claims(iss=f"{ISSUER}.evil.example.net")),
-    "of ours with a slash": token(claims(iss=f"{ISSUER}/")),
-    "of ours in a list": token(claims(iss=[ISSUER])),
-    "of a list of people": token(claims(sub=["u-of-a-person"])),
-    "of nobody": token(claims(sub="")),
-    "without a client": token(claims(client_id=None)),
-    "without a family": token(claims(grant=None)),
-    "of an empty family": token(claims(grant="")),
-}
-
-OUT_OF_TIME = {
-    "ended 61 s ago": token(claims(exp=NOW - 61)),
-    "ended 60 s ago": token(claims(exp=NOW - 60)),
-    "never ends": token(claims(exp=None)),
-    "ends at null": token(text().replace(str(NOW + 3600), "null").encode()),
-    "ends at a text": token(claims(exp=str(NOW + 3600))),
-    "ends at true": token(claims(exp=True)),
-    "ends at 1e400": token(text().replace(str(NOW + 3600), "1e400").encode()),
-    "ends at infinity": token(text().replace(str(NOW + 3600), "Infinity").encode()),
-    "ends at a number of 5,000 digits": token(text().replace(str(NOW + 3600), "9" * 5000).encode()),
-    "ends before 1970": token(claims(exp=-1)),
-    "ends at 0": token(claims(exp=0)),
-    "ends in a list": token(claims(exp=[NOW + 3600])),
-    "valid in 10 minutes": token(claims(nbf=NOW + 600)),
-    "valid in 61 s": token(claims(nbf=NOW + 61)),
-    "valid from a text on": token(claims(nbf="0")),
-    "issued in 10 minutes": token(claims(iat=NOW + 600)),
-    "issued never": token(claims(iat=None)),
-}
-
-REFUSED = {**HOSTILE_VECTORS, **STRANGE_VECTORS, **OTHER_KINDS, **OUT_OF_TIME}
+REFUSED = {**FORGE.hostile, **FORGE.strange, **FORGE.other_kinds, **FORGE.out_of_time}
 
 
 def test_there_are_as_many_vectors_as_were_agreed() -> None:
-    assert (len(GOOD_VECTORS), len(HOSTILE_VECTORS)) == (2, 22)
+    assert (len(FORGE.good), len(FORGE.hostile)) == (2, 22)
     assert len(set(REFUSED.values())) == len(REFUSED)
 
 
-@pytest.mark.parametrize("good", GOOD_VECTORS.values(), ids=GOOD_VECTORS)
+@pytest.mark.parametrize("good", FORGE.good.values(), ids=FORGE.good)
 def test_what_we_signed_passes(good: str) -> None:
     assert VERIFIER.verify(good, {ISSUER, MCP}, NOW) == AccessClaims(**claims())
 
@@ -221,7 +65,7 @@ def test_clocks_may_differ_by_a_minute(changed: dict[str, float]) -> None:
 GIANT = {
     "8 MB": "x" * 8_000_000,
     "8 MB of claims under our signature": token(claims(scope="x" * 6_000_000)),
-    "8 MB of a header": f"{spelled({**HEADER, 'x': 'x' * 6_000_000})}.{GOOD.partition('.')[2]}",
+    "8 MB of a header": f"{spelled({**FORGE.header, 'x': 'x' * 6_000_000})}.{GOOD.partition('.')[2]}",
     "10,000 dots": "." * 10_000,
     "as many dots as we read": "." * MAX_TOKEN,
     "a kid of 1 MB": token(kid="k" * 1_000_000),
@@ -279,7 +123,7 @@ print(json.dumps({"passed": passed, "opened": opened}))
 
 
 def test_no_token_makes_us_open_anything() -> None:
-    tokens = [*GOOD_VECTORS.values(), *HOSTILE_VECTORS.values(), *STRANGE_VECTORS.values(), *OTHER_KINDS.values()]
+    tokens = [*FORGE.good.values(), *FORGE.hostile.values(), *FORGE.strange.values(), *FORGE.other_kinds.values()]
     given = {"jwks": public_jwks(OURS), "issuer": ISSUER, "audience": MCP, "now": NOW, "tokens": tokens}
 
     ran = subprocess.run([sys.executable, "-c", QUIET], input=json.dumps(given), cwd=ROOT, capture_output=True, text=True, check=True)

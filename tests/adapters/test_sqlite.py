@@ -36,6 +36,12 @@ print("locked", flush=True)
 sys.stdin.read()
 """
 
+LOOK = """
+import contextlib, sqlite3, sys
+with contextlib.closing(sqlite3.connect(sys.argv[1])) as connection:
+    print(*(row[0] for row in connection.execute("SELECT id FROM documents ORDER BY id")))
+"""
+
 WRITE = """
 import asyncio, os, sys
 from pathlib import Path
@@ -268,6 +274,23 @@ async def test_lists_and_reads_use_the_indexes(path: Path, documents: SqliteDocu
     assert re.fullmatch(r"SCAN wanted.* SEARCH d USING INDEX \S+ \(collection=\? AND id=\?\)", plans["get"])
     assert plans["list"] == "SEARCH documents USING INDEX documents_by_place (collection=? AND parent=? AND position>?)"
     assert "documents_by_expiry (expires_at<?)" in plans["sweep"]
+
+
+async def test_who_opens_the_file_and_closes_it_takes_nothing_away(path: Path, documents: SqliteDocuments) -> None:
+    """Whoever believes to be the last that has the file open deletes its log, and with it what the others write from then on."""
+
+    def look() -> str:
+        return start(LOOK, path).communicate(timeout=30)[0].strip()
+
+    assert await names(documents, "first") == set()  # The connection for reading is the first one.
+    await documents.commit([put("first")], soon())
+    seen = [await asyncio.to_thread(look)]
+
+    await documents.commit([put("second")], soon())
+
+    seen.append(await asyncio.to_thread(look))
+    assert seen == ["first", "first second"]
+    assert path.with_name(f"{path.name}-wal").exists()
 
 
 def test_eight_processes_may_open_a_new_file_at_once(path: Path) -> None:

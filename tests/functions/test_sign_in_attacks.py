@@ -1,8 +1,12 @@
-"""What strangers do to a sign-in (reliability.md T1 to T14, T35, T38, T39, T50; A5 and A7). Each answer is a page or JSON of ours, and never a 5xx."""
+"""What strangers do to a sign-in (reliability.md T1 to T14, T31, T32, T34, T35, T37 to T39, T50; A5 and A7). Each answer is a page or JSON of
+ours, and never a 5xx."""
 
+import dataclasses
 import secrets
+import sqlite3
 from collections.abc import Iterator
-from urllib.parse import parse_qsl, quote, urlsplit
+from contextlib import closing
+from urllib.parse import parse_qsl, quote, quote_from_bytes, unquote, unquote_to_bytes, urlsplit
 
 import httpx
 import pytest
@@ -11,6 +15,7 @@ from infra.local.google_emulator.people import JONAS, MEI
 from tests import signin
 from tests.core.oauth.test_clients import HOSTILE
 from tests.signin import CALLBACK, CHATGPT_CALLBACK, Browser, Client, SignedIn, answered, form_token, said
+from tests.world import seen
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +52,25 @@ def test_no_code_and_no_browser_goes_to_an_address_that_is_not_registered(regist
     assert browser.post(registered.authorize_url(redirect_uri=uri), []).status_code == 405
 
 
+def test_an_address_is_registered_to_the_letter_or_not_at_all(product: SignedIn) -> None:
+    kept = []
+    for number, uri in enumerate(HOSTILE):
+        away = {"x-forwarded-for": f"2001:db8:1::{number:x}"}
+
+        told = product.world.http.post("/oauth/register", json={"redirect_uris": [uri]}, headers=away)
+
+        if told.status_code == 201:
+            assert told.json()["redirect_uris"] == [uri]
+            kept.append(uri)
+        else:
+            error = "invalid_client_metadata" if "\0" in uri else "invalid_redirect_uri"  # Such JSON is not read at all.
+            assert (told.status_code, told.json()["error"]) == (400, error), uri
+    split = [urlsplit(uri) for uri in kept]
+    assert len(kept) == 22, "https, at a host by its name; the rest of the 58 is refused"
+    assert {(part.scheme, part.username, part.fragment) for part in split} == {("https", None, "")}
+    assert all(uri.isascii() and uri.isprintable() and not set(uri) & set(" \\#@") for uri in kept)
+
+
 def test_a_registered_hostile_client_makes_no_open_redirector_of_us(product: SignedIn, browser: Browser) -> None:
     evil = product.client("https://evil.example.net/cb", "Nice app")
 
@@ -75,9 +99,55 @@ def test_a_repeated_parameter_leads_nowhere(registered: Client, browser: Browser
     assert refused_on_a_page(browser.open(f"{registered.authorize_url()}&{name}=x&{name}=x"))
 
 
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke"])
+@pytest.mark.parametrize(
+    "name", ["grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier", "refresh_token", "token", "scope"]
+)
+def test_a_parameter_stands_once_and_in_the_body(product: SignedIn, path: str, name: str) -> None:
+    chatgpt = product.chatgpt()
+    said = {
+        "grant_type": "refresh_token",
+        "client_id": chatgpt.client_id,
+        "client_secret": chatgpt.secret or "",
+        "refresh_token": "x",
+        "token": "x",
+    }
+    whole = str(httpx.QueryParams(said))
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    http = product.world.http
+
+    for told in (
+        http.post(path, content=f"{whole}&{name}=x&{name}=x", headers=form),
+        http.post(path, content=f"{whole}&{name}=x&{quote(name[0]).replace(name[0], f'%{ord(name[0]):x}')}{name[1:]}=y", headers=form),
+        http.post(f"{path}?{name}=x", content=whole, headers=form),
+        http.post(f"{path}?{whole}", content="", headers=form),
+        http.post(f"{path}?{whole}", json=said),
+    ):
+        assert (told.status_code, told.json()["error"]) == (400, "invalid_request"), told.text
+
+
 @pytest.mark.parametrize("client_id", ["", "unknown", "u-0123456789", "c-" + "A" * 22, "https://127.0.0.1/client.json", "x" * 5000])
 def test_an_unknown_client_leads_nowhere(registered: Client, browser: Browser, client_id: str) -> None:
     assert refused_on_a_page(browser.open(registered.authorize_url(client_id=client_id)))
+
+
+def test_state_comes_back_byte_for_byte_over_all_of_the_way(product: SignedIn, browser: Browser) -> None:
+    state = (b"\0%00 +&=?#\"'<>\\ \r\nSet-Cookie: a=b\xff\xfe" + "é😀".encode()) * 48
+    url = product.chatgpt().authorize_url(state=None) + f"&state={quote_from_bytes(state, '')}"
+
+    accepted = browser.over_google(browser.decide(browser.open(url)))
+    denied = browser.decide(browser.open(url), decision="deny")
+    product.google.disconnect()  # Or Google asks nobody.
+    at_google = browser.over_google(browser.decide(browser.open(url)), deny=True)
+    refused = browser.open(f"{url}&scope=bogus")
+
+    assert len(state) == 1968
+    for answer, what in ((accepted, "code"), (denied, "error"), (at_google, "error"), (refused, "error")):
+        told = dict(part.split("=", 1) for part in urlsplit(answer.headers["location"]).query.split("&"))
+        assert unquote_to_bytes(told["state"]) == state
+        assert unquote(told["iss"]) == product.world.url
+        assert what in told
+        assert "a=b" not in answer.headers.get("set-cookie", "")
 
 
 # Whose browser comes back
@@ -94,21 +164,38 @@ def test_nobody_reaches_google_before_the_person_has_consented(product: SignedIn
     assert len(product.google.received) == before
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "same-origin", "none", None])
+def test_a_client_that_was_allowed_before_has_to_ask_again(product: SignedIn, browser: Browser, site: str | None) -> None:
+    client = product.client()
+    client.connect(browser, MEI)
+    browser.account(MEI)
+    before = len(product.google.received)
+
+    page = browser.open(client.authorize_url(), **({"sec-fetch-site": site} if site else {}))
+
+    assert (page.status_code, "location" in page.headers) == (200, False)
+    assert 'name="decision"' in page.text
+    assert len(product.google.received) == before
+
+
 def test_a_link_to_google_that_another_browser_consented_to_is_worth_nothing(product: SignedIn, browser: Browser) -> None:
-    to_google = browser.decide(browser.open(product.client("https://evil.example.net/cb").authorize_url()))
-    with product.browser() as victim:
-        back = product.google.sign_in(to_google.headers["location"], MEI)
-        exchanged = len(product.google.asked("/token"))
+    with product.browser() as fresh, product.browser() as underway:
+        underway.decide(underway.open(product.client().authorize_url()))
+        for victim in (fresh, underway):
+            to_google = browser.decide(browser.open(product.client("https://evil.example.net/cb").authorize_url()))
+            back = product.google.sign_in(to_google.headers["location"], MEI)
+            exchanged = len(product.google.asked("/token"))
 
-        refused = victim.open(back)
+            refused = victim.open(back)
 
-        assert refused_on_a_page(refused), said(refused)
-        assert len(product.google.asked("/token")) == exchanged
+            assert (refused.status_code, refused_on_a_page(refused)) == (403, True), said(refused)
+            assert len(product.google.asked("/token")) == exchanged
 
 
 def test_a_code_of_googles_that_was_planted_links_nobody(product: SignedIn, browser: Browser) -> None:
     attackers = browser.decide(browser.open(product.client().authorize_url()))
     planted = product.google.sign_in(attackers.headers["location"], JONAS)
+    exchanged = len(product.google.asked("/token"))
     with product.browser() as victim:
         victim.decide(victim.open(product.client().authorize_url()))
 
@@ -124,6 +211,35 @@ def test_a_code_of_googles_that_was_planted_links_nobody(product: SignedIn, brow
             f"{planted}&code=x",
         ):
             assert refused_on_a_page(victim.open(back)), back
+        assert len(product.google.asked("/token")) == exchanged
+
+
+def test_an_answer_to_another_question_links_nobody(product: SignedIn, browser: Browser) -> None:
+    client = product.client(name="Swapped")
+    to_google = browser.decide(browser.open(client.authorize_url())).headers["location"]
+    nonce = dict(parse_qsl(urlsplit(to_google).query))["nonce"]
+
+    back = browser.open(product.google.sign_in(to_google.replace(nonce, secrets.token_urlsafe(16)), MEI))
+
+    assert (back.status_code, refused_on_a_page(back)) == (403, True)
+    assert "Swapped" not in browser.account(MEI).text
+
+
+@pytest.mark.parametrize(
+    "issuer", ["https://evil.example.net", "https://accounts.google.com/", "accounts.google.com", "HTTPS://accounts.google.com"]
+)
+def test_an_answer_of_another_server_is_not_looked_at(product: SignedIn, browser: Browser, issuer: str) -> None:
+    to_google = browser.decide(browser.open(product.client().authorize_url()))
+    back = product.google.sign_in(to_google.headers["location"], MEI)
+    exchanged = len(product.google.asked("/token"))
+    ours = quote("https://accounts.google.com", safe="")
+    assert f"iss={ours}" in back, "as Google says who it is"
+
+    refused = browser.open(back.replace(f"iss={ours}", f"iss={quote(issuer, safe='')}"))
+
+    assert (refused.status_code, refused_on_a_page(refused)) == (403, True), said(refused)
+    assert len(product.google.asked("/token")) == exchanged
+    assert browser.open(back).status_code == 303, "and the way is not used up by it"
 
 
 def test_a_way_back_can_be_gone_once(product: SignedIn, browser: Browser) -> None:
@@ -154,7 +270,7 @@ def test_a_form_without_its_token_is_refused(product: SignedIn, browser: Browser
 
     answer = browser.post("/oauth/consent", fields)
 
-    assert refused_on_a_page(answer), said(answer)
+    assert (answer.status_code, refused_on_a_page(answer)) == (422 if token is None else 403, True), said(answer)
 
 
 def test_a_form_that_another_site_sends_is_refused(product: SignedIn, browser: Browser) -> None:
@@ -166,7 +282,7 @@ def test_a_form_that_another_site_sends_is_refused(product: SignedIn, browser: B
         **{"sec-fetch-site": "cross-site", "origin": "https://evil.example.net"},
     )
 
-    assert refused_on_a_page(sent)
+    assert (sent.status_code, refused_on_a_page(sent)) == (403, True)
 
 
 def test_a_person_that_google_names_otherwise_is_another_account(product: SignedIn, browser: Browser) -> None:
@@ -177,6 +293,36 @@ def test_a_person_that_google_names_otherwise_is_another_account(product: Signed
     told = [product.call("list_calendar_events", tokens["access_token"]).json() for tokens in (mei, jonas)]
 
     assert told[0] != told[1]
+
+
+def test_an_address_that_a_second_person_got_opens_nothing_of_the_first_ones(product: SignedIn, browser: Browser) -> None:
+    mei = {"Authorization": f"Bearer {product.client(name='Of the first').connect(browser, MEI)['access_token']}"}
+    session = product.world.http.post("/chat", json={"query": "What will the weather be in Paris?"}, headers=mei).json()["session_id"]
+    heir, accounts = dataclasses.replace(MEI, sub="104857600000000000099"), product.google.emulator.accounts
+    accounts.people = (heir, JONAS)
+    try:
+        with product.browser() as another:
+            second = {"Authorization": f"Bearer {product.client(name='Of the second').connect(another, heir)['access_token']}"}
+            page = another.account(heir).text
+    finally:
+        accounts.people = (MEI, JONAS)
+
+    assert (MEI.email in page, "Of the second" in page, "Of the first" in page) == (True, True, False)
+    assert [product.world.http.get(f"/chat/{session}", headers=headers).status_code for headers in (mei, second)] == [200, 404]
+
+
+def test_who_goes_on_as_somebody_else_changes_nothing_for_whom_it_began(product: SignedIn, browser: Browser) -> None:
+    client = product.client()
+    tokens = client.connect(browser, MEI, allow={"docs"})
+    refused = product.call("list_calendar_events", tokens["access_token"])
+    link = next(word for word in refused.json()["error"]["message"].split() if "/oauth/allow" in word)
+
+    back = browser.over_google(browser.decide(browser.open(link), allow={"calendar"}), JONAS)
+
+    assert back.headers["location"] == "/account"
+    again = product.call("list_calendar_events", tokens["access_token"])
+    assert (again.status_code, again.json()) == (403, refused.json()), "it is the other's account that allows it now"
+    assert JONAS.email in browser.open("/account").text
 
 
 # What is shown, and to whom
@@ -249,14 +395,91 @@ def test_no_header_changes_what_we_say_we_are(product: SignedIn, header: str) ->
     assert to_google.status_code == 403 or answered(to_google)["iss"] == product.world.url
 
 
-@pytest.mark.parametrize("what", ["%0d%0aSet-Cookie:%20a=b", "%0aX-Evil:%201", "%00", "%E2%80%AE", "%5c%22"])
-def test_what_a_client_says_sets_no_header(product: SignedIn, browser: Browser, what: str) -> None:
-    url = product.chatgpt().authorize_url(state=None, scope="bogus")
-    for parameter in ("state", "scope", "response_type", "resource"):
-        answer = browser.open(f"{url}&{parameter}={what}")
-        assert answer.status_code in (303, 400), said(answer)
-        assert "x-evil" not in answer.headers
+SPLITTING = (
+    "%0d%0aSet-Cookie:%20a=b",
+    "%0aX-Evil:%201",
+    "%0d%0a%0d%0a<script>",
+    "%E5%98%8D%E5%98%8ASet-Cookie:%20a=b",
+    "%00",
+    "%E2%80%AE",
+    "%5c%22",
+)
+"""What ends a header where it is taken over as it is."""
+
+
+@pytest.mark.parametrize("what", SPLITTING)
+def test_what_a_client_says_sets_no_header(product: SignedIn, registered: Client, browser: Browser, what: str) -> None:
+    chatgpt, http, plain = product.chatgpt().authorize_url(state=None, scope="bogus"), product.world.http, unquote(what)
+    evil = product.client(f"https://evil.example.net/cb?x={what.replace('<', '%3C').replace('>', '%3E')}")
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    to_google = browser.decide(browser.open(f"{product.chatgpt().authorize_url(state=None)}&state={what}"))
+    state = dict(parse_qsl(urlsplit(to_google.headers["location"]).query))["state"]
+
+    answers = [
+        *(
+            browser.open(f"{chatgpt}&{name}={what}")
+            for name in ("state", "scope", "response_type", "resource", "redirect_uri", "client_id", "prompt")
+        ),
+        *(browser.open(f"{registered.authorize_url()}&{name}={what}") for name in ("state", "login_hint", "ui_locales")),
+        browser.open(evil.authorize_url()),
+        browser.decide(browser.open(evil.authorize_url()), decision="deny"),
+        browser.open(f"/oauth/allow?client_id={registered.client_id}&capability={what}"),
+        browser.open(f"/oauth/callback?error=x&error_description={what}&state={what}"),
+        browser.open(f"/oauth/callback?error=access_denied&error_description={what}&state={state}"),
+        browser.open(f"/account?{what}={what}", **{"cookie": f"account={what}", "accept-language": what}),
+        *(
+            http.post("/oauth/token", content=f"grant_type={what}&client_id={what}&code={what}&scope={what}", headers=form)
+            for _ in range(2)
+        ),
+        http.post("/oauth/revoke", content=f"token={what}&client_id={what}", headers=form),
+        http.post("/oauth/register", json={"redirect_uris": [plain], "client_name": plain}, headers={"x-forwarded-for": "2001:db8::31"}),
+        http.post("/oauth/token", content="grant_type=x", headers=form | {"authorization": f"Basic {what}"}),
+        http.post("/tools/list_calendar_events", json={}, headers={"authorization": f"Bearer {what}"}),
+        http.post(f"/tools/{what}", json={plain.replace(chr(0), "x"): plain.replace(chr(0), "x")}),
+    ]
+
+    for answer in answers:
+        assert answer.status_code < 500, said(answer)
+        assert set(answer.headers) <= OUR_HEADERS, said(answer)
         assert "a=b" not in answer.headers.get("set-cookie", "")
+        assert all(32 <= octet < 127 for _, value in answer.headers.raw for octet in value)
+
+
+OUR_HEADERS = {
+    "access-control-allow-origin", "access-control-expose-headers", "allow", "cache-control", "content-language", "content-length",
+    "content-security-policy", "content-type", "date", "location", "pragma", "referrer-policy", "retry-after", "server", "set-cookie", "vary",
+    "www-authenticate", "x-content-type-options", "x-frame-options",
+}  # fmt: skip
+"""All that any answer of the sign-in has."""
+
+
+def test_what_a_client_says_lies_elsewhere_is_fetched_by_nobody(product: SignedIn, browser: Browser) -> None:
+    canary = f"{product.google.url}/canary"
+    elsewhere = {
+        name: f"{canary}/{name}" for name in ("logo_uri", "jwks_uri", "policy_uri", "tos_uri", "client_uri", "sector_identifier_uri")
+    }
+    before = len(product.google.received)
+
+    told = product.world.http.post(
+        "/oauth/register", json={"redirect_uris": [CALLBACK], **elsewhere}, headers={"x-forwarded-for": "2001:db8::32"}
+    )
+    page = browser.open(Client(product.world, told.json()["client_id"]).authorize_url())
+
+    assert page.status_code == 200
+    assert "canary" not in told.text + page.text
+    assert len(product.google.received) == before
+
+
+def test_an_unknown_client_is_told_what_a_wrong_secret_is(product: SignedIn, registered: Client) -> None:
+    form = {"grant_type": "refresh_token", "refresh_token": "x"}
+    names = [signin.CHATGPT_ID, registered.client_id, "unknown", "c-" + "A" * 22]
+
+    for path in ("/oauth/token", "/oauth/revoke"):
+        in_body = [product.world.http.post(path, data={**form, "client_id": name, "client_secret": "wrong"}) for name in names]
+        by_basic = [product.world.http.post(path, data=form, auth=(name, "wrong")) for name in names]
+
+        assert len({str(seen(answer)) for answer in (*in_body, *by_basic)}) == 1
+        assert (in_body[0].status_code, in_body[0].json()["error"]) == (401, "invalid_client")
 
 
 # How often
@@ -279,6 +502,32 @@ def test_whoever_has_a_network_of_addresses_registers_no_more_than_whoever_has_o
     told = [http.post("/oauth/register", json=body, headers={"x-forwarded-for": f"2001:db8:1:2::{n:x}"}) for n in range(11)]
 
     assert [response.status_code for response in told] == [201] * 10 + [429]
+
+
+def test_a_flood_of_registrations_leaves_no_more_than_it_may(product: SignedIn) -> None:
+    product.client()
+    http, before = product.world.http, clients_kept(product)
+
+    told = [
+        http.post(
+            "/oauth/register",
+            json={"redirect_uris": [CALLBACK], "client_id": "u-0123456789"},
+            headers={"x-forwarded-for": f"{number}.9.9.9, 203.0.113.{90 + number % 2}"},
+        )
+        for number in range(1000)
+    ]
+
+    made = [answer.json()["client_id"] for answer in told if answer.status_code == 201]
+    assert len(made) == clients_kept(product) - before == 20
+    assert len({client_id for client_id in made if client_id.startswith("c-") and len(client_id) == 24}) == 20, (
+        "and none is named as it asked"
+    )
+    assert {answer.status_code for answer in told} == {201, 429}
+
+
+def clients_kept(product: SignedIn) -> int:
+    with closing(sqlite3.connect(product.world.folder / "cantilever.db")) as file:
+        return int(file.execute("SELECT count(*) FROM documents WHERE collection = 'clients'").fetchone()[0])
 
 
 @pytest.mark.parametrize("size", [8 * 1024 + 1, 17 * 1024, 2 * 1024 * 1024])

@@ -15,6 +15,7 @@ from functions.adapters.http.answers import (
     nothing,
     oauth_failure,
     rpc_failure,
+    tokens,
 )
 from functions.adapters.http.edge import HEALTH, Edge, pattern
 from functions.adapters.http.exchange import Exchange
@@ -44,4 +45,5 @@ __all__ = [
     "oauth_failure",
     "pattern",
     "rpc_failure",
+    "tokens",
 ]

@@ -35,6 +35,7 @@ STATUS: Mapping[type[CantileverError], int] = {
     errors.TooManyTurns: 429,
     errors.TooOften: 429,
     errors.OwnerSpent: 429,
+    errors.HeadTooLarge: 431,
     errors.TellOperator: 500,
     errors.Refused: 502,
     errors.Upstream: 502,
@@ -80,6 +81,13 @@ def answer(body: BaseModel) -> Response:
 def json_text(text: str | bytes, status: int = 200) -> Response:
     """JSON text as it is, not to be cached."""
     return Response(text, status, {"Cache-Control": "no-store", **UNGUESSED}, "application/json")
+
+
+def tokens(told: Mapping[str, Any]) -> Response:
+    """Tokens for a client, to be kept by no cache, however old it is (RFC 6749 §5.1)."""
+    response = json_text(json.dumps(told))
+    response.headers["Pragma"] = "no-cache"
+    return response
 
 
 def document(content: bytes, media_type: str, etag: str, request: Request) -> Response:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.adapters.http.answers import Resource, failure, health
-from functions.adapters.http.incoming import Incoming, refuse_ambiguous, refuse_other_names
+from functions.adapters.http.incoming import Incoming, refuse_ambiguous, refuse_long_head, refuse_other_names
 from functions.adapters.http.life import Life
 from functions.adapters.http.pages import ANYBODY, Pages
 from functions.adapters.log import log
@@ -92,6 +92,7 @@ class Edge:
 
     async def _answer(self, incoming: Incoming, template: str | None) -> Response:
         request = incoming.request
+        refuse_long_head(request)
         refuse_ambiguous(request)
         refuse_other_names(request, self.names)
         if self.pages:

@@ -12,11 +12,15 @@ from starlette.requests import ClientDisconnect, Request
 from functions.adapters.http.answers import INTERNAL_ERROR, status_of
 from functions.adapters.http.pages import host_of
 from functions.core.deadline import Deadline
-from functions.core.errors import CantileverError, Forbidden, Malformed, TellOperator, TooLarge, TooSlow, UnsupportedMedia
+from functions.core.errors import CantileverError, Forbidden, HeadTooLarge, Malformed, TellOperator, TooLarge, TooSlow, UnsupportedMedia
 
 MAX_BODY = 1024 * 1024
 """Bytes of a request body. ChatGPT sends at most 100,000 characters (https://developers.openai.com/api/docs/actions/production): up to 400,000
 bytes of UTF-8, or 600,000 where JSON escapes the scripts of Unicode's first plane. A hostile body costs the loop a tenth of a second."""
+
+MAX_HEAD = 64 * 1024
+"""Bytes of what stands before a body: the address and all headers. The longest request to authorize has half of it (core/oauth/wire.py). The
+server that runs us bounds neither, and eight megabytes of HTTP Basic hold the loop for most of a second."""
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 """What a body may be."""
@@ -122,6 +126,18 @@ def refuse_other_names(request: Request, names: frozenset[str] | None) -> None:
     host = request.headers.get("host")
     if names is not None and host is not None and host_of(f"//{host}") not in names:
         raise Forbidden("This name is not ours: call localhost, or the name in PUBLIC_BASE_URL.")
+
+
+def refuse_long_head(request: Request) -> None:
+    """Refuse what is longer than the address and the headers of anybody who means well, before any of it is taken apart.
+
+    Raises:
+        HeadTooLarge: it is.
+    """
+    scope = request.scope
+    address = len(scope["path"]) + len(scope["query_string"])
+    if address + sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEAD:
+        raise HeadTooLarge(f"Address and headers may have {MAX_HEAD} bytes together.")
 
 
 def refuse_ambiguous(request: Request) -> None:

@@ -195,9 +195,10 @@ class Linking:
         """GET /oauth/callback: Google sends the browser back.
 
         Raises:
-            Turned: it is no way that we know, or has been used.
+            Turned: it is no way that we know, or has been used, or it is another server's answer.
             CantileverError: Google or the store failed; the way has been used, and has to be begun anew.
         """
+        signin.require_google(parameters)
         state = as_sent(parameters.get("state")) or ""  # Ours it leaves as they are; what is no text becomes one, and is none of ours.
 
         async def used_up(found: Snapshot) -> tuple[Signin, Sequence[Write]]:

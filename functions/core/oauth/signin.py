@@ -38,6 +38,9 @@ from functions.core.sealing import Sealer, Unsealable
 IDENTITY = ("openid", "email", "profile")
 """What tells us who it is; Google asks for no consent of its own where these are all."""
 
+ISSUER = "https://accounts.google.com"
+"""What Google calls itself wherever it sends a browser back (RFC 9207)."""
+
 REFRESH_PURPOSE = "google refresh token"
 """Bound into the encryption (core/sealing.py)."""
 
@@ -110,6 +113,17 @@ def way(google: GoogleSignIn, signin: Signin, state: str, wanted: Sequence[str],
         **({"login_hint": login_hint} if login_hint else {}),
     }
     return f"{google.authorize_url}?{urlencode(asked, quote_via=quote)}"
+
+
+def require_google(parameters: Mapping[str, str]) -> None:
+    """Refuse an answer that says another server gave it (RFC 9207 section 2.4): its code is not for Google to see. One that says nothing passes:
+    we send browsers nowhere else.
+
+    Raises:
+        Turned: another's.
+    """
+    if parameters.get("iss", ISSUER) != ISSUER:
+        raise Turned("This answer does not come from Google. Go back to where you came from and connect again.")
 
 
 def came_back(found: Snapshot, state: str, browser: str) -> tuple[Signin, Sequence[Write]]:

@@ -77,6 +77,17 @@ def json_pairs(body: bytes) -> Pairs:
     return list(value.items())
 
 
+def refuse_in_address(query: bytes) -> None:
+    """Refuse a request whose address has parameters that belong into its body (RFC 6749 sections 2.3.1 and 3.2): in an address a secret stands
+    in every log on its way, and of one that stands in both two readers may believe either.
+
+    Raises:
+        OAuthError: it has.
+    """
+    if not {name for name, _ in form_pairs(query)}.isdisjoint(KNOWN):
+        raise OAuthError("invalid_request", "Parameters of this endpoint belong into the body, and not into the address.")
+
+
 def single(pairs: Pairs) -> Mapping[str, str]:
     """Each parameter once; one without a value counts as left out (section 3.1). Names that we do not know are kept and not looked at.
 

@@ -188,6 +188,19 @@ async def test_a_refresh_token_of_googles_stands_for_the_scopes_of_its_day(place
     assert set((await place.grant()).scopes) == set(more["scope"].split())
 
 
+async def test_who_comes_back_from_the_second_hop_is_who_is_connected(place: Place) -> None:
+    second = dict(parse_qsl(urlsplit(await place.back(await place.way(), refresh_token=None)).query))
+    answer = GoogleAnswer("another", "", "", tuple(second["scope"].split()), "1//anothers")
+    place.google.codes["code"] = SaidByGoogle(answer, second["nonce"], second["code_challenge"])
+
+    await place.linking.came_back({"state": second["state"], "code": "code"}, TAB, soon())
+
+    keys = {subject: google_grant_key(user_of(subject)) for subject in ("person", "another")}
+    found = (await place.documents.get(list(keys.values()), soon())).documents
+    assert [subject for subject, key in keys.items() if key in found] == ["another"]
+    assert consent_key(USER, CHATGPT_ID) not in (await place.documents.get([consent_key(USER, CHATGPT_ID)], soon())).documents
+
+
 async def test_a_second_hop_is_the_last(place: Place) -> None:
     again = await place.back(await place.way(), refresh_token=None)
 
