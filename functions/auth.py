@@ -17,6 +17,7 @@ from starlette.responses import Response
 from functions import wiring
 from functions.adapters.http import FORM, Edge, Incoming, Life, address_of, json_text, oauth_failure, tokens
 from functions.adapters.http.browser import Browser
+from functions.adapters.http.forms import Form
 from functions.capabilities import CATALOGUE
 from functions.core.account_session import AccountSession
 from functions.core.browser_views import (
@@ -180,21 +181,22 @@ class Auth:
             tab = _new_tab()
             return self._kept(self._browser.see_other(await self._linking.to_account(tab, incoming.deadline)), tab)
         user = self._session.of_form(form["form_token"], session)
-        return await self._taken_back(deed, user, form.fields, incoming)
+        return await self._taken_back(deed, user, form, incoming)
 
-    async def _taken_back(self, deed: str, user: str, fields: Mapping[str, str], incoming: Incoming) -> Response:
-        accounts, deadline = self._accounts, incoming.deadline
+    async def _taken_back(self, deed: str, user: str, form: Form, incoming: Incoming) -> Response:
+        accounts, deadline, client = self._accounts, incoming.deadline, form.fields.get("client", "")
         match deed:
             case "remove_capability":
-                await accounts.remove_capability(user, fields.get("client", ""), fields.get("capability", ""), deadline)
+                for capability in sorted(form.switches["capability"]):
+                    await accounts.remove_capability(user, client, capability, deadline)
             case "remove_client":
-                await accounts.remove_client(user, fields.get("client", ""), deadline)
+                await accounts.remove_client(user, client, deadline)
             case "export":
                 exported = await accounts.export(user, deadline)
                 return self._browser.download(json.dumps(exported, ensure_ascii=False, indent=1), "my-data.json")
             case "disconnect_google":
                 return self._gone(GoodbyeView("google", not await accounts.disconnect_google(user, deadline)), incoming)
-            case "delete" if fields.get("sure") == "yes":
+            case "delete" if form.fields.get("sure") == "yes":
                 return self._gone(GoodbyeView("everything", not await accounts.remove(user, deadline)), incoming)
             case _:
                 raise Invalid("The form asks for something that this page does not do.")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from functions.adapters.html_text import text_of
@@ -11,6 +11,9 @@ from functions.core.deadline import Deadline
 from functions.core.documents import Document, Documents, Key, Snapshot, Write
 from functions.core.errors import CantileverError, StoreUnavailable
 from functions.core.model import Message, Reply, Tool
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+"""When it is in a canned world."""
 
 Scripted = Reply | CantileverError | float
 """What a scripted model does when it is asked: reply, fail, or wait so many seconds and go on to the next."""
@@ -60,6 +63,9 @@ class CannedWeb:
     def text(self, html: str) -> str:
         return text_of(html)
 
+    def now(self) -> datetime:
+        return NOW
+
     def _answered(self, api: Api, path: str, told: Mapping[str, Any]) -> Any:
         self.asked.append((api.name, path, told))
         answer = self.answers[path]
@@ -75,6 +81,9 @@ class Everything:
 
     async def require(self, operation: Operation, deadline: Deadline) -> None:
         pass
+
+    async def allowed(self, operations: Sequence[Operation], deadline: Deadline) -> Sequence[Operation]:
+        return operations
 
     async def token(self, deadline: Deadline, *, refused: str | None = None) -> str:
         return "ya29.of-everybody"

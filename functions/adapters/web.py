@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
@@ -101,6 +102,10 @@ class BoundWeb:
     def text(self, html: str) -> str:
         """`Web.text`."""
         return html_text.text_of(html)
+
+    def now(self) -> datetime:
+        """`Web.now`."""
+        return datetime.now(UTC)
 
     def _address(self, api: Api, path: str) -> tuple[URL, dict[str, str | Sequence[str]]]:
         """Where `path` is below the API's address, and the key that goes with it, where the API takes one.

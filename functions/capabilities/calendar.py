@@ -5,15 +5,18 @@ https://developers.google.com/workspace/calendar/api/v3/reference. Who asks for 
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any, Literal
+from datetime import UTC, datetime, time, timedelta
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from functions.core.capability import Api, Example, Published, Scope, Web, operation
+from functions.core.capability import Api, Example, Finder, Published, Query, Scope, Web, operation
 from functions.core.errors import Invalid, NotFound, Upstream
-from functions.core.excerpt import as_many_as_fit, cut
+from functions.core.event_text import CALENDAR_PAGE, Event, begins, event_of, source_of, text_of_event, title_of
+from functions.core.excerpt import Start, as_many_as_fit
+from functions.core.found import Part, Sources, Words
+from functions.core.side_by_side import together
 from functions.core.spans import Span, gaps, merged, span, windows, zone_of
 
 TITLES = {"zh": "日历"}
@@ -34,51 +37,34 @@ CALENDAR = Api(
     links=("https://www.google.com/calendar/event?eid=", "https://meet.google.com/"),
 )
 
-EVENT_FIELDS = (
-    "timeZone,nextPageToken,items(id,summary,description,location,htmlLink,hangoutLink,start,end,organizer(email,displayName),"
-    "attendees(email,displayName,self,responseStatus),conferenceData/entryPoints(entryPointType,uri))"
+_EVENT = (
+    "id,summary,description,location,htmlLink,hangoutLink,start,end,organizer(email,displayName),"
+    "attendees(email,displayName,self,responseStatus),conferenceData/entryPoints(entryPointType,uri)"
 )
+EVENTS_FIELDS = f"timeZone,nextPageToken,items({_EVENT})"
 """What is asked of Google: a tenth of what it would send (…/calendar/api/guides/performance#partial-response)."""
 
+SEARCHED_FIELDS = "items(id,summary,htmlLink,start,recurringEventId)"
+EVENT_FIELDS = f"status,{_EVENT}"
+
+BEFORE, AHEAD = timedelta(days=90), timedelta(days=365)
+"""From now: what is searched."""
+MAX_SEARCHED = 250  # events before now, and as many after it, of which the nearest are told
+MAX_DESCRIPTION = 10_000  # characters; Google takes 8,192
+OWN = "calendars/primary/events"
+
 MAX_ATTENDEES = 30  # of a larger meeting Google then names the user alone
-MAX_NOTES = 600  # characters
 MAX_DAYS = 62  # of one free/busy query; Google takes a little more
 MAX_PERIODS = 60  # that are told
 
 Moment = Annotated[str, Field(pattern=r"^(19[7-9]|2[01][0-9])[0-9](-[0-9]{2}){2}(T[0-9]{2}(:[0-9]{2}){1,2}(Z|[+-][0-9]{2}:[0-9]{2})?)?$")]
 ZoneName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,60}$")]
 ClockTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+EventId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,1024}$", description="Google's name for an event.")]
 CalendarId = Annotated[str, Field(pattern=r"^[^/.\s][^/\s]{0,199}$")]
 
 START = "The beginning: a date, or a time such as 2026-12-01T09:00, local to time_zone unless it has an offset of its own."
 END = "The end, written as start is. A date is the last day, and is included."
-
-
-class Event(Published):
-    """An event. A value is null where the event has none, or keeps it private."""
-
-    id: str
-    """Google's name for it."""
-    title: str | None
-    """What it is called."""
-    start: datetime | date
-    """RFC 3339, with the offset of time_zone; a date for an event of whole days."""
-    end: datetime | date
-    """As start; of an event of whole days the last day."""
-    location: str | None
-    """Where it is."""
-    notes: str | None
-    """What stands with it, as plain text, cut where it is long."""
-    organizer: str | None
-    """Name, or e-mail address, of who invites."""
-    attendees: tuple[str, ...]
-    """Names, or e-mail addresses; the user is among them. Of large meetings the user alone."""
-    response: Literal["accepted", "declined", "tentative", "needsAction"] | None
-    """What the user answered to the invitation; needsAction: nothing yet."""
-    meeting_link: str | None
-    """Where it takes place online."""
-    link: str | None
-    """The event in Google Calendar."""
 
 
 class Events(Published):
@@ -137,19 +123,9 @@ async def list_calendar_events(
     path = f"calendars/{calendar}/events"
     try:
         zone = zone_of(time_zone) if time_zone else await _zone_for(web, path, (start, end))
-        since, until = span(start, end, zone)
-        found = await web.get(
-            CALENDAR,
-            path,
-            timeMin=since.isoformat(),
-            timeMax=until.isoformat(),
-            singleEvents="true",
-            orderBy="startTime",
-            maxResults=max_results,
-            maxAttendees=MAX_ATTENDEES,
-            fields=EVENT_FIELDS,
-            **({"q": query} if query else {}),
-            **({"timeZone": time_zone} if time_zone else {}),
+        wanted = {name: value for name, value in {"q": query, "timeZone": time_zone}.items() if value}
+        found = await _listed(
+            web, path, span(start, end, zone), EVENTS_FIELDS, maxResults=max_results, maxAttendees=MAX_ATTENDEES, **wanted
         )
     except NotFound as error:
         raise NotFound("The user has no such calendar. Leave `calendar` out for their own, or ask for the calendar's id.") from error
@@ -184,6 +160,50 @@ async def find_free_time(
         more=max(len(free), len(busy)) > MAX_PERIODS,
         unknown=unknown,
     )
+
+
+async def search(web: Web, query: Words) -> Sources:
+    """Find the user's own events with these words, nearest to now first; of a series the event that is nearest."""
+    now = web.now()
+    spans = ((now, now + AHEAD), (now - BEFORE, now))  # Google tells the soonest first, whatever is nearest, and ends a page somewhere.
+    pages = await together(_listed(web, OWN, asked, SEARCHED_FIELDS, q=query, maxResults=MAX_SEARCHED) for asked in spans)
+    try:
+        items = [item for page in pages for item in page.get("items", ())]
+        nearest: dict[str, Any] = {}
+        for item in sorted(items, key=lambda item: abs(begins(item) - now)):
+            nearest.setdefault(item.get("recurringEventId", item["id"]), item)
+        return Sources.of(source_of(item) for item in nearest.values())
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise _unknown_form() from error
+
+
+async def fetch(web: Web, name: EventId, start: Start = 0) -> Part:
+    """Read one of the user's own events."""
+    try:
+        found = await web.get(CALENDAR, f"{OWN}/{name}", maxAttendees=MAX_ATTENDEES, fields=EVENT_FIELDS)
+    except NotFound as error:
+        raise _gone() from error
+    try:
+        if found.get("status") == "cancelled":
+            raise _gone()
+        event = event_of(found, web.text, MAX_DESCRIPTION)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise _unknown_form() from error
+    return Part.of(
+        text_of_event(event),
+        start,
+        title=title_of(event.title, event.start),
+        url=event.link or CALENDAR_PAGE,
+        begins=event.start.isoformat(),
+        location=event.location,
+    )
+
+
+async def _listed(web: Web, path: str, asked: Span, fields: str, **more: Query) -> Any:
+    """What Google answers of the events that overlap a span, soonest first, each of a series by itself."""
+    since, until = (moment.isoformat(timespec="seconds") for moment in asked)
+    order = {"singleEvents": "true", "orderBy": "startTime"}
+    return await web.get(CALENDAR, path, timeMin=since, timeMax=until, fields=fields, **order, **more)
 
 
 async def _busy(web: Web, asked: Span, calendars: Sequence[str]) -> tuple[Sequence[Span], tuple[str, ...]]:
@@ -224,54 +244,30 @@ def _events(web: Web, found: Any) -> Events:
     """
     try:
         items = found.get("items", ())
-        events = as_many_as_fit(_event(web, item) for item in items)
+        events = as_many_as_fit(event_of(item, web.text) for item in items)
         more = "nextPageToken" in found or len(events) < len(items)
         return Events(time_zone=found["timeZone"], events=tuple(events), more=more)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise _unknown_form() from error
 
 
-def _event(web: Web, item: Any) -> Event:
-    attendees = item.get("attendees", ())
-    entries = item.get("conferenceData", {}).get("entryPoints", ())
-    return Event(
-        id=item["id"],
-        title=item.get("summary") and cut(item["summary"], 200),
-        start=_edge(item["start"]),
-        end=_edge(item["end"]) if "dateTime" in item["end"] else date.fromisoformat(item["end"]["date"]) - timedelta(days=1),
-        location=item.get("location") and cut(item["location"], 200),
-        notes=item.get("description") and (cut(_plain(web, item["description"]), MAX_NOTES) or None),
-        organizer=_person(item.get("organizer", {})),
-        attendees=tuple(name for name in map(_person, attendees) if name),
-        response=next((one["responseStatus"] for one in attendees if one.get("self")), None),
-        meeting_link=item.get("hangoutLink") or next((one["uri"] for one in entries if one.get("entryPointType") == "video"), None),
-        link=item.get("htmlLink"),
-    )
-
-
 def _unknown_form() -> Upstream:
     return Upstream("Google Calendar answered in a form that we do not know.")
+
+
+def _gone() -> NotFound:
+    return NotFound("There is no such event any more. Search for it again.")
 
 
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def _edge(edge: Any) -> datetime | date:
-    return datetime.fromisoformat(edge["dateTime"]) if "dateTime" in edge else date.fromisoformat(edge["date"])
-
-
-def _person(person: Any) -> str | None:
-    name = person.get("displayName") or person.get("email")
-    return cut(name, 100) if name else None
-
-
-def _plain(web: Web, description: str) -> str:
-    """A description is text, or HTML with line feeds that count; nothing says which."""
-    if not re.search(r"</?(?:a|b|br|div|em|html-blob|i|li|ol|p|span|strong|u|ul)\b[^<>]*>", description):
-        return description
-    return web.text(description.replace("\n", "<br>"))
-
+FINDER = Finder(
+    f"calendar events by their words, from {BEFORE.days} days ago to {AHEAD.days} ahead",
+    search=list_calendar_events.allows(search),
+    fetch=list_calendar_events.allows(fetch),
+)
 
 EXAMPLES = (
     Example(

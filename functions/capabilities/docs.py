@@ -5,14 +5,16 @@ search for documents would need a scope of Drive's, which reaches every file.
 """
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from functions.core.capability import Api, Example, Published, Scope, Web, operation
+from functions.core.capability import Api, Example, Finder, Published, Scope, Web, operation
 from functions.core.document_text import text_of_document
 from functions.core.errors import Invalid, NotFound, Upstream
-from functions.core.excerpt import cut, excerpt
+from functions.core.excerpt import Start, cut, excerpt
+from functions.core.found import UNTITLED, Part, Source, Sources, Words
+from functions.core.side_by_side import together
 
 TITLES = {"zh": "文档"}
 TRANSLATIONS = {"zh": "您的 Google 文档：您指定的文档的文字内容。"}
@@ -34,9 +36,14 @@ FIELDS = f"title,documentId,tabs({_TAB},childTabs({_TAB},childTabs({_TAB})))"
 """What is asked of Google: without the styles of every letter, which take ten times as much. Tabs nest three deep, tables are read two."""
 
 MAX_TITLE = 300  # characters
+MAX_NAMED = 5  # documents in one search; each is asked for
+
+DocumentId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,200}$", description="A document's id.")]
 
 URL = re.compile(r"https?://(?:docs|drive)\.google\.com/(?:a/[^/?#]+/)?(?:u/\d+/)?([a-z]+)/(?:u/\d+/)?d/([A-Za-z0-9_-]+)(?:[/?#]\S*)?")
 DRIVE_URL = re.compile(r"https?://(?:docs|drive)\.google\.com/(?:u/\d+/)?open\?(?:[^#\s]*&)?id=([A-Za-z0-9_-]+)\S*")
+NAMED = re.compile(rf"{URL.pattern}|{DRIVE_URL.pattern}|(?<![\w-])(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{{25,200}}(?![\w-])")
+"""A document within a text: its address, or what is too long for a word, and has digits."""
 KINDS = {"spreadsheets": "a spreadsheet", "presentation": "a presentation", "forms": "a form", "drawings": "a drawing"}
 
 
@@ -61,12 +68,30 @@ async def read_document(
     document: Annotated[
         str, Field(min_length=1, max_length=2000, description="The address of the document, as the browser shows it, or its id alone.")
     ],
-    start: Annotated[
-        int, Field(ge=0, le=10_000_000, description="Where in the text to begin: next_start of the answer before; 0 is the beginning.")
-    ] = 0,
+    start: Start = 0,
 ) -> DocumentText:
     """Read a Google Docs document as text; a long one in parts."""
     name = _id(document)
+    title, text = await _read(web, name)
+    part, rest = excerpt(text, start)
+    mark = f"\n[… the document goes on: call again with start={rest}, of {len(text)} characters]" if rest else ""
+    return DocumentText(title=title, text=part + mark, characters=len(text), next_start=rest, link=_link(name))
+
+
+async def search(web: Web, query: Words) -> Sources:
+    """Find the documents that are named in it."""
+    found = await together(_source(web, name) for name in _named(query)[:MAX_NAMED])
+    return Sources.of(filter(None, found))
+
+
+async def fetch(web: Web, name: DocumentId, start: Start = 0) -> Part:
+    """Read a document."""
+    title, text = await _read(web, name)
+    return Part.of(text, start, title=title, url=_link(name))
+
+
+async def _read(web: Web, name: str) -> tuple[str, str]:
+    """A document's title and its whole text."""
     try:
         found = await web.get(
             DOCS, f"documents/{name}", includeTabsContent="true", suggestionsViewMode="PREVIEW_WITHOUT_SUGGESTIONS", fields=FIELDS
@@ -80,15 +105,38 @@ async def read_document(
             "This is a file in Drive and no Google Docs document. Open it in Google Docs, save it as one, and name that."
         ) from error
     try:
-        title, text = cut(str(found.get("title", "")), MAX_TITLE), text_of_document(found)
+        return _title(found), text_of_document(found)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise Upstream("Google Docs answered in a form that we do not know.") from error
-    if start and start >= len(text):
-        raise Invalid(f"start is beyond the end of the text, which has {len(text)} characters.")
-    part, rest = excerpt(text, start)
-    mark = f"\n[… the document goes on: call again with start={rest}, of {len(text)} characters]" if rest else ""
-    link = f"https://docs.google.com/document/d/{name}/edit"
-    return DocumentText(title=title, text=part + mark, characters=len(text), next_start=rest, link=link)
+        raise _unknown_form() from error
+
+
+async def _source(web: Web, name: str) -> Source | None:
+    """The document of this id; None where there is none for the user."""
+    try:
+        found = await web.get(DOCS, f"documents/{name}", fields="title")
+    except (NotFound, Invalid):
+        return None
+    try:
+        return Source(id=name, title=_title(found) or UNTITLED, url=_link(name))
+    except AttributeError as error:
+        raise _unknown_form() from error
+
+
+def _named(query: str) -> list[str]:
+    """The ids of the documents that a text names, by address or by id, each once."""
+    return list(dict.fromkeys(link[2] or link[3] or link[0] for link in NAMED.finditer(query) if link[1] not in KINDS))
+
+
+def _title(document: Any) -> str:
+    return cut(str(document.get("title", "")), MAX_TITLE)
+
+
+def _link(name: str) -> str:
+    return f"https://docs.google.com/document/d/{name}/edit"
+
+
+def _unknown_form() -> Upstream:
+    return Upstream("Google Docs answered in a form that we do not know.")
 
 
 def _id(document: str) -> str:
@@ -109,6 +157,8 @@ def _id(document: str) -> str:
         raise Invalid(f"This is {KINDS[found[1]]}, which cannot be read here; only Google Docs documents can.")
     return found[2]
 
+
+FINDER = Finder("Google Docs documents by their address", search=read_document.allows(search), fetch=read_document.allows(fetch))
 
 EXAMPLES = (
     Example(

@@ -4,7 +4,6 @@ https://developers.google.com/workspace/gmail/api/reference/rest. Google calls i
 a security assessment every year (https://support.google.com/cloud/answer/9110914), so it is off unless ENABLED_CAPABILITIES names it.
 """
 
-import asyncio
 import html
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -12,9 +11,11 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from functions.core import mail_text
-from functions.core.capability import Api, Example, Published, Scope, Web, operation
-from functions.core.errors import Invalid, NotFound, Upstream
-from functions.core.excerpt import as_many_as_fit, cut, excerpt
+from functions.core.capability import Api, Example, Finder, Published, Scope, Web, operation
+from functions.core.errors import NotFound, Upstream
+from functions.core.excerpt import Start, as_many_as_fit, cut, excerpt
+from functions.core.found import MAX_EACH, UNTITLED, Part, Source, Sources, Words, headed
+from functions.core.side_by_side import together
 
 RESTRICTED = True
 
@@ -33,9 +34,13 @@ HEADERS = ("From", "To", "Subject")
 MAX_TEXT = 12_000
 """Bytes of a mail's text: its headers and attachments need room, too."""
 
+MESSAGES = "users/me/messages"
+
 MAX_HEADER = 300  # characters; a mail to everybody names everybody
 MAX_ATTACHMENTS = 12  # that are told
 MAX_NAME = 60  # characters of an attachment's name, and of what kind it says it is
+
+MailId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The id of a mail that search_mail found.")]
 
 
 class Found(Published):
@@ -114,17 +119,42 @@ async def search_mail(
     max_results: Annotated[int, Field(ge=1, le=15, description="How many mails at most.")] = 10,
 ) -> FoundMails:
     """Search the user's mail, latest first: who wrote, about what, when, and the first words."""
-    listed = await web.get(GMAIL, "users/me/messages", q=query, maxResults=max_results)
+    return await _searched(web, query, max_results)
+
+
+@operation(apis=[GMAIL], scopes=[READ], read_only=True, open_world=False)
+async def read_mail(web: Web, mail: MailId, start: Start = 0) -> Mail:
+    """Read one of the user's mails as text; a long one in parts."""
+    whole = await _read(web, mail)
+    part, rest = excerpt(whole.text, start, MAX_TEXT)
+    mark = f"\n[… the mail goes on: call again with start={rest}, of {len(whole.text)} characters]" if rest else ""
+    return whole.model_copy(update={"text": part + mark, "next_start": rest})
+
+
+async def search(web: Web, query: Words) -> Sources:
+    """Find mails, latest first."""
+    found = await _searched(web, query, MAX_EACH)
+    return Sources.of(Source(id=mail.id, title=mail.subject or UNTITLED, url=_link(mail.id)) for mail in found.mails)
+
+
+async def fetch(web: Web, name: MailId, start: Start = 0) -> Part:
+    """Read a mail with its head, as it would be printed."""
+    mail = await _read(web, name)
+    received = f"{mail.received:%Y-%m-%d %H:%M} UTC"
+    attached = ", ".join(file.name for file in mail.attachments)
+    head = {"From": mail.sender, "To": mail.to, "Cc": mail.cc, "Date": received, "Subject": mail.subject, "Attachments": attached}
+    text = headed(head, mail.text)
+    return Part.of(text, start, title=mail.subject, url=mail.link, sender=mail.sender, received=received)
+
+
+async def _searched(web: Web, query: str, most: int) -> FoundMails:
+    """At most so many mails that Gmail finds, as far as they fit into an answer."""
+    listed = await web.get(GMAIL, MESSAGES, q=query, maxResults=most)
     try:
-        names = [str(message["id"]) for message in listed.get("messages", ())][:max_results]
+        names = [str(message["id"]) for message in listed.get("messages", ())][:most]
     except (LookupError, TypeError, AttributeError) as error:
         raise _unknown_form() from error
-    asked = [asyncio.create_task(_metadata(web, name)) for name in names]
-    try:
-        mails = await asyncio.gather(*asked)
-    finally:
-        for task in asked:
-            task.cancel()  # Where one failed, nobody waits for the others.
+    mails = await together(_metadata(web, name) for name in names)
     try:
         found = [_found(mail) for mail in mails if mail]
         shown = as_many_as_fit(found)
@@ -133,26 +163,14 @@ async def search_mail(
         raise _unknown_form() from error
 
 
-@operation(apis=[GMAIL], scopes=[READ], read_only=True, open_world=False)
-async def read_mail(
-    web: Web,
-    mail: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The id of a mail that search_mail found.")],
-    start: Annotated[
-        int, Field(ge=0, le=10_000_000, description="Where in the text to begin: next_start of the answer before; 0 is the beginning.")
-    ] = 0,
-) -> Mail:
-    """Read one of the user's mails as text; a long one in parts."""
+async def _read(web: Web, name: str) -> Mail:
+    """A mail with its whole text."""
     try:
-        found = await web.get(GMAIL, f"users/me/messages/{mail}", format="full")
+        found = await web.get(GMAIL, f"{MESSAGES}/{name}", format="full")
     except NotFound as error:
         raise NotFound("There is no mail of that id. Search for it again: search_mail tells the ids.") from error
     try:
-        text = mail_text.body(found["payload"], web.text)
-        if start and start >= len(text):
-            raise Invalid(f"start is beyond the end of the text, which has {len(text)} characters.")
-        part, rest = excerpt(text, start, MAX_TEXT)
-        mark = f"\n[… the mail goes on: call again with start={rest}, of {len(text)} characters]" if rest else ""
-        return _mail(found, part + mark, rest)
+        return _mail(found, mail_text.body(found["payload"], web.text))
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise _unknown_form() from error
 
@@ -160,7 +178,7 @@ async def read_mail(
 async def _metadata(web: Web, name: str) -> Any:
     """What is told of a mail that was found; None where it is gone since."""
     try:
-        return await web.get(GMAIL, f"users/me/messages/{name}", format="metadata", metadataHeaders=HEADERS, fields=FOUND_FIELDS)
+        return await web.get(GMAIL, f"{MESSAGES}/{name}", format="metadata", metadataHeaders=HEADERS, fields=FOUND_FIELDS)
     except NotFound:
         return None
 
@@ -177,7 +195,7 @@ def _found(mail: Any) -> Found:
     )
 
 
-def _mail(mail: Any, text: str, rest: int | None) -> Mail:
+def _mail(mail: Any, text: str) -> Mail:
     files = mail_text.attachments(mail["payload"])
     return Mail(
         sender=_header(mail, "from"),
@@ -186,12 +204,16 @@ def _mail(mail: Any, text: str, rest: int | None) -> Mail:
         subject=_header(mail, "subject"),
         received=_received(mail),
         text=text,
-        next_start=rest,
+        next_start=None,
         attachments=tuple(
             Attachment(name=cut(file.name, MAX_NAME), kind=cut(file.kind, MAX_NAME), size=file.size) for file in files[:MAX_ATTACHMENTS]
         ),
-        link=f"https://mail.google.com/mail/#all/{mail['id']}",
+        link=_link(mail["id"]),
     )
+
+
+def _link(name: str) -> str:
+    return f"https://mail.google.com/mail/#all/{name}"
 
 
 def _header(mail: Any, name: str) -> str | None:
@@ -206,6 +228,8 @@ def _received(mail: Any) -> datetime:
 def _unknown_form() -> Upstream:
     return Upstream("Gmail answered in a form that we do not know.")
 
+
+FINDER = Finder("mails by words, or as in Gmail's search box", search=search_mail.allows(search), fetch=read_mail.allows(fetch))
 
 EXAMPLES = (
     Example(

@@ -4,9 +4,9 @@ Two records say so, and both have to (infra/decisions/0013): what the user lets 
 scope in a token is no such record: what a client was allowed since, its old token can do, and what was taken back, it cannot.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 from urllib.parse import urlencode
@@ -119,27 +119,34 @@ class Access:
             self.saw(await self._kept_in.documents.get(keys(self.bearer), deadline), deadline)
 
     async def require(self, operation: Operation, deadline: Deadline) -> None:
-        """Pass if the operation may run for this caller.
+        """Pass if the operation may run for this caller; it raises what `allowed` raises."""
+        await self.allowed([operation], deadline)
+
+    async def allowed(self, operations: Sequence[Operation], deadline: Deadline) -> Sequence[Operation]:
+        """Those of the operations that may run for this caller: at least one.
 
         Raises:
-            Unauthenticated: it needs a signed-in user, or the grant has ended.
-            InsufficientScope: the user does not let the client use it, or Google did not grant a scope; a link asks for exactly that.
+            Unauthenticated: all need a signed-in user, or the grant has ended.
+            InsufficientScope: of none the user lets the client use it, and has Google granted every scope; links ask for exactly these.
             Disconnected: Google has withdrawn the grant.
         """
-        if not operation.scopes:
-            return
+        free = [operation for operation in operations if not operation.scopes]
+        if len(free) == len(operations) or (free and self.bearer is None):
+            return free
         if self.bearer is None:
+            wanted = [operation.capability for operation in operations]
             raise Unauthenticated(
-                f"{operation.name} needs a signed-in user; connect, and allow {operation.capability}.", scope=operation.capability
+                f"{operations[0].name} needs a signed-in user; connect, and allow {' or '.join(wanted)}.", scope=" ".join(wanted)
             )
         await self.require_alive(deadline)
         consent, grant = self._consent(), self._grant()
-        if consent is None or operation.capability not in consent.capabilities:
-            raise self._lacking(operation, "This client was not allowed to use it.")
-        missing = [scope.name for scope in operation.scopes if scope.name not in grant.scopes]
-        if missing:
-            raise self._lacking(operation, f"Google was not allowed to give: {' '.join(missing)}.")
-        await self._used(operation, consent, deadline)
+        obstacles = [_obstacle(operation, consent, grant) for operation in operations]
+        permitted = [operation for operation, obstacle in zip(operations, obstacles, strict=True) if not obstacle]
+        if not permitted:
+            raise self._lacking(operations, dict.fromkeys(obstacles))
+        if consent:
+            await self._used({operation.capability for operation in permitted}, consent, deadline)
+        return permitted
 
     async def person(self, deadline: Deadline) -> GoogleGrant:
         """Who has signed in, as Google told us.
@@ -200,22 +207,38 @@ class Access:
             raise Disconnected("Google is not connected any more; connect again.")
         return grant
 
-    def _lacking(self, operation: Operation, why: str) -> InsufficientScope:
-        links = " ".join(f"{beginning}{operation.capability}" for beginning in self.links)
+    def _lacking(self, operations: Sequence[Operation], why: Iterable[str]) -> InsufficientScope:
+        wanted = [operation.capability for operation in operations]
+        links = [f"{beginning}{capability}" for capability in wanted for beginning in self.links]
         return InsufficientScope(
-            f"{operation.name} needs {operation.capability}. {why} The user can allow it here: {links}", scope=operation.capability
+            f"{operations[0].name} needs {' or '.join(wanted)}. {' '.join(why)} The user can allow it here: {' or '.join(links)}",
+            scope=" ".join(wanted),
         )
 
-    async def _used(self, operation: Operation, consent: Consent, deadline: Deadline) -> None:
-        """Keep when a capability was last used, for the account page; whoever comes between has kept it as well."""
-        found, now = self._standing.consent if self._standing else None, self._kept_in.now()
-        allowed = consent.capabilities[operation.capability]
-        if found is None or (allowed.last_used and now - allowed.last_used < TOLD_EVERY):
+    async def _used(self, capabilities: Collection[str], consent: Consent, deadline: Deadline) -> None:
+        """Keep when capabilities were last used, for the account page; whoever comes between has kept it as well."""
+        standing, now = self._standing, self._kept_in.now()
+        used = {
+            name: Allowed(since=allowed.since, last_used=now)
+            for name, allowed in consent.capabilities.items()
+            if name in capabilities and (allowed.last_used is None or now - allowed.last_used >= TOLD_EVERY)
+        }
+        if standing is None or standing.consent is None or not used:
             return
-        used = {**consent.capabilities, operation.capability: Allowed(since=allowed.since, last_used=now)}
-        body = consent.model_copy(update={"capabilities": used}).model_dump_json()
+        found, told = standing.consent, consent.model_copy(update={"capabilities": {**consent.capabilities, **used}}).model_dump_json()
+        self._standing = replace(standing, consent=replace(found, body=told))  # What comes next need not tell it again.
         with suppress(Conflict, StoreUnavailable):
-            await self._kept_in.documents.commit([Put(found.key, body, found.version, found.place)], deadline)
+            await self._kept_in.documents.commit([Put(found.key, told, found.version, found.place)], deadline)
+
+
+def _obstacle(operation: Operation, consent: Consent | None, grant: GoogleGrant) -> str:
+    """Why the operation may not run, as the two records have it; empty: it may."""
+    if not operation.scopes:
+        return ""
+    if consent is None or operation.capability not in consent.capabilities:
+        return "This client was not allowed to use it."
+    missing = [scope.name for scope in operation.scopes if scope.name not in grant.scopes]
+    return f"Google was not allowed to give: {' '.join(missing)}." if missing else ""
 
 
 def keys(bearer: Bearer) -> Sequence[Key]:

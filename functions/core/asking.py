@@ -1,6 +1,5 @@
 """The model's part of a turn: ask, run the operations it calls, ask again, until it answers."""
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from functions.core.deadline import Deadline
 from functions.core.errors import CantileverError, CapabilityFault, DeadlinePassed, Filtered, Invalid, TooLarge, Upstream
 from functions.core.links import Links
 from functions.core.model import Assistant, Call, Message, Model, Reply, Result, System, Usage, User
+from functions.core.side_by_side import together
 from functions.core.stored import Step
 from functions.core.untrusted import RULE, fenced
 from functions.core.visible import visible, visible_json
@@ -182,12 +182,7 @@ class _Plan:
 async def _results(toolbox: Toolbox, plan: _Plan, calls: Sequence[Call], most: int, deadline: Deadline, tally: Tally) -> list[Result]:
     """Run the calls of one reply side by side. Every call is answered, as the protocol wants; those beyond `most` with a refusal."""
     admitted = [plan.admits(call) for call in calls[:most]]
-    running = [asyncio.create_task(toolbox.run(call, deadline, tally)) for call, may in zip(calls, admitted, strict=False) if may]
-    try:
-        results = iter(await asyncio.gather(*running))
-    finally:
-        for task in running:
-            task.cancel()  # Where one ended the turn, nobody waits for the others.
+    results = iter(await together(toolbox.run(call, deadline, tally) for call, may in zip(calls, admitted, strict=False) if may))
     plan.read = plan.read or bool(plan.chosen)
     told = [next(results) if may else _refused(call, "not_asked_for", NOT_ASKED_FOR) for call, may in zip(calls, admitted, strict=False)]
     return told + [_refused(call, "too_many_calls", TOO_MANY_CALLS) for call in calls[most:]]

@@ -6,7 +6,7 @@ description, its parameters and its result the schemas. A **capability** is the 
 
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import ModuleType
 from typing import Any
@@ -21,14 +21,17 @@ from functions.core.outside import ENGLISH, Api, Query, Scope, Web
 __all__ = [
     "CHAT",
     "DELETE_CONVERSATION",
+    "FETCH",
     "GET_ANSWER",
     "GET_PROFILE",
     "GET_TRANSCRIPT",
     "RESERVED",
+    "SEARCH",
     "Api",
     "Capability",
     "Catalogue",
     "Example",
+    "Finder",
     "Operation",
     "Published",
     "Query",
@@ -39,8 +42,8 @@ __all__ = [
     "operation",
 ]
 
-CHAT, GET_ANSWER, GET_TRANSCRIPT, DELETE_CONVERSATION, GET_PROFILE = RESERVED = (
-    "chat", "get_answer", "get_transcript", "delete_conversation", "get_profile",
+CHAT, GET_ANSWER, GET_TRANSCRIPT, DELETE_CONVERSATION, GET_PROFILE, SEARCH, FETCH = RESERVED = (
+    "chat", "get_answer", "get_transcript", "delete_conversation", "get_profile", "search", "fetch",
 )  # fmt: skip
 """Our own operations (core/openapi.py, core/mcp_tools.py); no capability may publish one of these names."""
 
@@ -97,6 +100,17 @@ class Operation:
         """What a model is told of it."""
         return Tool(self.name, self.description, lean(self.arguments.model_json_schema()))
 
+    def allows(self, function: Callable[..., Awaitable[BaseModel]]) -> "Operation":
+        """Another function of the same file by leave of this one: whoever may run this may run that, with the same scopes and APIs.
+
+        Raises:
+            CapabilityFault: while the file is imported; it is of another file, or this one changes something.
+        """
+        shape = signature.of(function, outside=Web)
+        if function.__module__ != self.function.__module__ or not self.read_only:
+            raise CapabilityFault(f"{shape.where}: {self.name} cannot allow it: it has to read only, and to stand in the same file.")
+        return replace(self, name=function.__name__, arguments=shape.arguments, result=shape.result, function=function)
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -108,6 +122,21 @@ class Example:
     operation: Operation | None = None
     """What the model should call; None where it should call nothing of this plugin."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """How the tools `search` and `fetch` find something in a capability (core/finding.py): the file's FINDER.
+
+    Both functions are written as operations are, and are published by no name of their own; `Operation.allows` makes them.
+    """
+
+    finds: str
+    """What is found, and by what, for models: "mails by words"."""
+    search: Operation
+    """`async def search(web: Web, query: Words) -> Sources`, the best first."""
+    fetch: Operation
+    """`async def fetch(web: Web, name: …, start: Start = 0) -> Part`; `name` is the id of a `Source`, and its type says which there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +154,8 @@ class Capability:
 
     titles: Mapping[str, str] = field(default_factory=dict)
     """Language -> its name for people: the file's TITLES; else the file's own name as words."""
+    finder: Finder | None = None
+    """How something is found in it: FINDER. None: it is not."""
 
     def title(self, language: str) -> str:
         """Its name for people, in a language, or else in English."""
@@ -155,6 +186,11 @@ class Catalogue:
     def apis(self) -> tuple[Api, ...]:
         """Every API that an operation names, once."""
         return tuple(dict.fromkeys(api for operation in self.operations.values() for api in operation.apis))
+
+    @cached_property
+    def finders(self) -> Mapping[str, Finder]:
+        """How something is found, by the name of each capability in which it is."""
+        return {capability.name: capability.finder for capability in self.capabilities if capability.finder}
 
     @property
     def read_only(self) -> bool:
@@ -192,16 +228,15 @@ def operation(
     """
 
     def publish(function: Callable[..., Awaitable[BaseModel]]) -> Operation:
-        where = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}: {function.__name__}"
-        hints = signature.annotations(where, function)
+        shape = signature.of(function, outside=Web)
         if bool(scopes) != any(api.google for api in apis):
-            raise CapabilityFault(f"{where}: a token goes to an API of Google's, with scopes: name both, or neither.")
+            raise CapabilityFault(f"{shape.where}: a token goes to an API of Google's, with scopes: name both, or neither.")
         return Operation(
             name=function.__name__,
             title=title or function.__name__.replace("_", " ").capitalize(),
-            description=signature.first_line(where, function.__doc__),
-            arguments=signature.arguments(where, function, hints, outside=Web),
-            result=hints["return"],
+            description=signature.first_line(shape.where, function.__doc__),
+            arguments=shape.arguments,
+            result=shape.result,
             apis=tuple(apis),
             scopes=tuple(scopes),
             read_only=read_only,
@@ -233,8 +268,8 @@ def collect(modules: Sequence[ModuleType]) -> Catalogue:
         translations, restricted = getattr(module, "TRANSLATIONS", {}), getattr(module, "RESTRICTED", False)
         if ENGLISH in translations:
             raise CapabilityFault(f"{module.__file__}: the English text is the docstring's first line; take it out of TRANSLATIONS.")
-        name, titles = operations[0].capability, getattr(module, "TITLES", {})
-        capabilities.append(Capability(name, description, tuple(operations), _examples(module), translations, restricted, titles))
+        name, titles, finder = operations[0].capability, getattr(module, "TITLES", {}), getattr(module, "FINDER", None)
+        capabilities.append(Capability(name, description, tuple(operations), _examples(module), translations, restricted, titles, finder))
     return Catalogue(tuple(capabilities))
 
 

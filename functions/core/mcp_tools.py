@@ -5,12 +5,14 @@ hints explicitly and `securitySchemes` (https://developers.openai.com/plugins/re
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from functions.core.ai_plugin import description_for_models, description_for_people
-from functions.core.capability import CHAT, GET_ANSWER, GET_PROFILE, Catalogue, Operation, lean
+from functions.core.capability import CHAT, FETCH, GET_ANSWER, GET_PROFILE, SEARCH, Catalogue, Finder, Operation, lean
+from functions.core.found import Fetched, FetchRequest, SearchRequest, Sources
 from functions.core.oauth.authorize import Server
 from functions.core.oauth.records import GoogleGrant
 from functions.core.question import Outcome, Pending
@@ -26,6 +28,9 @@ INSTRUCTIONS_READ = 512
 """Characters of the instructions that suffice by themselves: the rest may not be read (https://developers.openai.com/plugins/build)."""
 
 NO_SIGN_IN: Json = {"type": "noauth"}
+
+READS: Mapping[str, bool] = {"readOnlyHint": True, "destructiveHint": False, "openWorldHint": False}
+"""The hints of a tool that only reads."""
 
 
 class ChatResult(BaseModel):
@@ -85,6 +90,7 @@ class Empty(BaseModel):
 def tools(settings: Settings, catalogue: Catalogue) -> Sequence[Json]:
     """Every tool as `tools/list` gives it, in the catalogue's order, which never varies."""
     found = [_tool(operation) for operation in catalogue.operations.values()]
+    found += _finding(catalogue.finders) if catalogue.finders else []
     found += [_profile()] if settings.signs_in else []
     return [*found, _chat(settings, catalogue), _answer(settings, catalogue)] if settings.mcp_chat else found
 
@@ -118,6 +124,20 @@ def _tool(operation: Operation) -> Json:
     )
 
 
+def _finding(finders: Mapping[str, Finder]) -> Sequence[Json]:
+    """`search` and `fetch`: nothing of them has to be allowed but what is to be found."""
+    closed = [name for name, finder in finders.items() if finder.search.scopes]
+    security = [*([NO_SIGN_IN] if len(closed) < len(finders) else []), *([{"type": "oauth2", "scopes": closed}] if closed else [])]
+    finds = "; ".join(finder.finds for finder in finders.values())
+    searches = f"Search what the user has allowed, and get ids for {FETCH}: {finds}."
+    fetches = f"Fetch the text of something that {SEARCH} found; of a long one a part, which says how to fetch the next."
+    described = partial(_described, annotations=READS, security=security)
+    return [
+        described(name=SEARCH, title="Search what was allowed", description=searches, taken=SearchRequest, given=Sources),
+        described(name=FETCH, title="Fetch what was found", description=fetches, taken=FetchRequest, given=Fetched),
+    ]
+
+
 def _profile() -> Json:
     described = _described(
         name=GET_PROFILE,
@@ -125,7 +145,7 @@ def _profile() -> Json:
         description="Show which Google account is connected.",
         taken=Empty,
         given=Profile,
-        annotations={"readOnlyHint": True, "destructiveHint": False, "openWorldHint": False},
+        annotations=READS,
         security=[{"type": "oauth2", "scopes": []}],
     )
     return {**described, "_meta": {**described["_meta"], "openai/profile": True}}
@@ -155,7 +175,7 @@ def _answer(settings: Settings, catalogue: Catalogue) -> Json:
         description=f"Get the answer of a question to {CHAT} that was pending; waits a few seconds for it.",
         taken=AnswerRequest,
         given=ChatResult,
-        annotations={"readOnlyHint": True, "destructiveHint": False, "openWorldHint": False},
+        annotations=READS,
         security=_conversing(settings, catalogue),
     )
 

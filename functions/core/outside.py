@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from functions.core.errors import CapabilityFault
@@ -85,3 +85,6 @@ class Web(Protocol):
 
     def text(self, html: str) -> str:
         """HTML as its reader sees it: lines of text, without markup, without what is hidden."""
+
+    def now(self) -> datetime:
+        """The moment, in UTC."""

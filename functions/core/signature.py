@@ -4,6 +4,7 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, RootModel, TypeAdapter, ValidationError, create_model
@@ -28,7 +29,24 @@ def first_line(where: str, docstring: str | None) -> str:
     return first
 
 
-def annotations(where: str, function: Callable[..., Any]) -> Mapping[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What is published of a function's signature."""
+
+    where: str
+    """File, line and name, for whoever has to correct it."""
+    arguments: type[BaseModel]
+    result: type[BaseModel]
+
+
+def of(function: Callable[..., Any], *, outside: type) -> Signature:
+    """The signature of a function that may be published; `outside` is the type of its first parameter."""
+    where = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}: {function.__name__}"
+    hints = _annotations(where, function)
+    return Signature(where, _arguments(where, function, hints, outside), hints["return"])
+
+
+def _annotations(where: str, function: Callable[..., Any]) -> Mapping[str, Any]:
     """The annotations of a function that may be published."""
     if not NAME.fullmatch(function.__name__):
         raise CapabilityFault(f"{where}: name it in lower case, at most 64 of a-z, 0-9 and _; it is the tool's name too.")
@@ -44,7 +62,7 @@ def annotations(where: str, function: Callable[..., Any]) -> Mapping[str, Any]:
     return hints
 
 
-def arguments(where: str, function: Callable[..., Any], hints: Mapping[str, Any], *, outside: type) -> type[BaseModel]:
+def _arguments(where: str, function: Callable[..., Any], hints: Mapping[str, Any], outside: type) -> type[BaseModel]:
     """The model of what is published of a signature: every parameter but the first, which is the outside world."""
     parameters = list(inspect.signature(function).parameters.values())
     if not parameters or hints.get(parameters[0].name) is not outside:

@@ -5,12 +5,12 @@ https://github.com/openai/plugins/blob/main/plugins/openai-developers/skills/cha
 """
 
 from collections.abc import Sequence
-from itertools import chain, zip_longest
 from typing import Any
 from urllib.parse import urlsplit
 
 from functions.core.ai_plugin import description_for_people
-from functions.core.capability import Catalogue, Example, Operation
+from functions.core.capability import FETCH, SEARCH, Catalogue, Example, Operation
+from functions.core.excerpt import by_turns
 from functions.core.mcp_tools import NO_SIGN_IN, tools
 from functions.core.settings import Settings
 
@@ -48,7 +48,7 @@ def examples(catalogue: Catalogue) -> tuple[Sequence[Example], Sequence[Example]
     """At most POSITIVE examples that call a tool and NEGATIVE that call none, taken from the capabilities in turn."""
     called = [[example for example in capability.examples if example.operation] for capability in catalogue.capabilities]
     uncalled = [[example for example in capability.examples if not example.operation] for capability in catalogue.capabilities]
-    return _in_turn(called)[:POSITIVE], _in_turn(uncalled)[:NEGATIVE]
+    return by_turns(called)[:POSITIVE], by_turns(uncalled)[:NEGATIVE]
 
 
 def subtitle(settings: Settings, catalogue: Catalogue) -> str:
@@ -93,29 +93,43 @@ def left_to_do(settings: Settings, catalogue: Catalogue) -> Sequence[str]:
 def _justified(tool: Json, settings: Settings, catalogue: Catalogue) -> Json:
     hints = {name: tool["annotations"][name] for name in HINTS}
     operation = catalogue.operations.get(tool["name"])
-    sentences = _of_operation(hints, operation, settings) if operation else _of_chat(hints, settings, catalogue)
+    if operation and not operation.read_only:
+        sentences = _of_writing(hints, operation, settings)
+    elif hints["readOnlyHint"]:
+        behind = [operation] if operation else _found_by(tool["name"], catalogue)
+        sentences = _of_reading(behind, [*tool["inputSchema"]["properties"]], settings)
+    else:
+        sentences = _of_chat(hints, settings, catalogue)
     names = ("read_only_justification", "open_world_justification", "destructive_justification")
     return {"annotations": hints, "justifications": dict(zip(names, sentences, strict=True))}
 
 
-def _of_operation(hints: Json, operation: Operation, settings: Settings) -> Sequence[str]:
-    """Why each of HINTS is as it is, a sentence each."""
+def _found_by(name: str, catalogue: Catalogue) -> Sequence[Operation]:
+    """What the tools `search` and `fetch` do; nothing behind a tool that is neither."""
+    finders = catalogue.finders.values()
+    return {SEARCH: [finder.search for finder in finders], FETCH: [finder.fetch for finder in finders]}.get(name, [])
+
+
+def _of_reading(operations: Sequence[Operation], taken: Sequence[str], settings: Settings) -> Sequence[str]:
+    """Why each of HINTS is as it is, a sentence each, of a tool that does no more than these operations do."""
+    hosts, told = _listed(settings.hosts(api for operation in operations for api in operation.apis)), _listed(taken)
+    does = f"reads from {hosts}" if hosts else "computes its answer"
+    passed_on = (
+        f"of what the user says, no more than {told} reaches {hosts}" if hosts and told else "nothing that the user says is passed on"
+    )
+    return [
+        f"Only {does}, {_token(operations)}, and changes nothing there or here.",
+        f"Publishes nothing: {passed_on}, and nothing is sent to others.",
+        f"Deletes and overwrites nothing: it only {does}.",
+    ]
+
+
+def _of_writing(hints: Json, operation: Operation, settings: Settings) -> Sequence[str]:
+    """The same of an operation that changes something."""
     hosts = _listed(settings.hosts(operation.apis))
     there = f" at {hosts}" if hosts else ""
-    token = "with the user's own token" if operation.scopes else "without a token of the user's"
-    if hints["readOnlyHint"]:
-        does = f"reads from {hosts}" if hosts else "computes its answer"
-        told = _listed([*operation.arguments.model_fields])
-        passed_on = (
-            f"of what the user says, no more than {told} reaches {hosts}" if hosts and told else "nothing that the user says is passed on"
-        )
-        return [
-            f"Only {does}, {token}, and changes nothing there or here.",
-            f"Publishes nothing: {passed_on}, and nothing is sent to others.",
-            f"Deletes and overwrites nothing: it only {does}.",
-        ]
     return [
-        f"Changes data{there}, {token}: {operation.description}",
+        f"Changes data{there}, {_token([operation])}: {operation.description}",
         f"Can change what others see{there}: {operation.description}"
         if hints["openWorldHint"]
         else f"What it changes{there} is the user's own: nothing becomes public, and nothing is sent to others.",
@@ -123,6 +137,10 @@ def _of_operation(hints: Json, operation: Operation, settings: Settings) -> Sequ
         if hints["destructiveHint"]
         else f"Adds to what is{there or ' there'}: it deletes and overwrites nothing, and nothing it does is final.",
     ]
+
+
+def _token(operations: Sequence[Operation]) -> str:
+    return "with the user's own token" if any(operation.scopes for operation in operations) else "without a token of the user's"
 
 
 def _of_chat(hints: Json, settings: Settings, catalogue: Catalogue) -> Sequence[str]:
@@ -156,10 +174,6 @@ def _test_case(example: Example, settings: Settings) -> Json:
         "expected_output": example.expected,
         "expected_output_url": None,
     }
-
-
-def _in_turn(groups: Sequence[Sequence[Example]]) -> Sequence[Example]:
-    return [example for example in chain.from_iterable(zip_longest(*groups)) if example]
 
 
 def _listed(words: Sequence[str]) -> str:

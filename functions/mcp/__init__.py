@@ -44,8 +44,9 @@ from functions.core import strict_json
 from functions.core.ai_plugin import description_for_people
 from functions.core.asking import Toolbox
 from functions.core.caller import Caller, Callers
-from functions.core.capability import CHAT, GET_ANSWER, GET_PROFILE, Catalogue
+from functions.core.capability import CHAT, FETCH, GET_ANSWER, GET_PROFILE, SEARCH, Catalogue
 from functions.core.errors import CantileverError, InsufficientScope, Malformed, Unauthenticated
+from functions.core.finding import Finding
 from functions.core.mcp_tools import MAX_TOOL_RESULT, ChatResult, Profile, instructions, tools
 from functions.core.question import Done
 from functions.core.rest import AnswerRequest, ChatRequest
@@ -92,6 +93,7 @@ class Mcp:
         self._settings = settings
         self._callers = callers
         self._toolbox = toolbox
+        self._finding = Finding(catalogue.finders)
         self._life = life
         self._turns = turns
         """None where there are no conversations here (MCP_CHAT)."""
@@ -182,8 +184,15 @@ class Mcp:
         arguments = json.dumps(params.arguments or {})
         if params.name == GET_PROFILE:
             return Profile.of(await caller.access.person(incoming.deadline)).text
+        toolbox = replace(self._toolbox, access=caller.access)
+        if params.name == SEARCH:
+            searched = await self._finding.search(toolbox, arguments, incoming.deadline)
+            incoming.notes |= {"not_searched": searched.failed} if searched.failed else {}
+            return searched.text
+        if params.name == FETCH:
+            return await self._finding.fetch(toolbox, arguments, incoming.deadline)
         if self._turns is None or params.name not in (CHAT, GET_ANSWER):
-            return await replace(self._toolbox, access=caller.access).call(params.name, arguments, incoming.deadline)
+            return await toolbox.call(params.name, arguments, incoming.deadline)
         self._callers.require_admitted(caller)
         address, hint = address_of(incoming.request, self._settings.hops), _hint(params)
         naming = self._callers.naming(caller, address, hint, incoming.deadline.clock)

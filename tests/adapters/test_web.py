@@ -3,7 +3,7 @@
 import asyncio
 import traceback
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from yarl import URL
@@ -62,6 +62,15 @@ async def test_a_get_arrives_below_the_configured_address(outgoing: Outgoing) ->
     assert (received.method, received.path) == ("GET", "/v1/places/search")
     assert received.query == {"name": "北京 & 上海", "count": "1", "wind": "0.5", "daily": "low,high"}
     assert received.body == b""
+
+
+async def test_the_moment_is_told_in_utc(outgoing: Outgoing) -> None:
+    before = datetime.now(UTC)
+
+    now = web_at("http://127.0.0.1:1", outgoing).now()
+
+    assert before <= now <= datetime.now(UTC)
+    assert now.utcoffset() == timedelta(0)
 
 
 async def test_without_a_setting_the_apis_own_address_is_used(outgoing: Outgoing) -> None:

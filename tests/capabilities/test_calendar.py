@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from functions.capabilities.calendar import find_free_time, list_calendar_events
+from functions.capabilities.calendar import FINDER, find_free_time, list_calendar_events
 from functions.core.capability import Operation
 from functions.core.errors import CantileverError, Invalid, NotFound, Upstream
 from functions.core.mcp_tools import MAX_TOOL_RESULT
@@ -305,6 +305,106 @@ async def test_many_short_periods_are_cut_and_said_so() -> None:
 
     assert len(text.encode()) < MAX_TOOL_RESULT
     assert json.loads(text)["more"]
+
+
+# Finding
+
+
+def at(start: str, name: str, **more: Any) -> dict[str, Any]:
+    """An event as it is searched for; it is 12:00 in UTC on 26 November 2026 (tests/fakes.py)."""
+    when = {"dateTime": start} if "T" in start else {"date": start}
+    return {"id": name, "summary": name.capitalize(), "start": when, "htmlLink": f"https://x.example/{name}", **more}
+
+
+async def test_events_are_found_in_the_time_around_now_the_nearest_first() -> None:
+    items = [
+        at("2026-09-01T09:00:00+08:00", "old"),
+        at("2026-11-26T19:30:00+08:00", "begun"),
+        at("2026-11-27", "whole"),
+        at("2027-02-01", "far"),
+    ]
+    web = CannedWeb({EVENTS: listed(*items)})
+
+    told = await asked(FINDER.search, web, query="budget")
+
+    assert [found["id"] for found in told["results"]] == ["begun", "whole", "far", "old"]
+    assert told["results"][0] == {"id": "begun", "title": "Begun (2026-11-26 19:30)", "url": "https://x.example/begun"}
+    assert told["results"][1]["title"] == "Whole (2026-11-27)"
+    assert [(query["q"], query["timeMin"], query["timeMax"]) for _, _, query in web.asked] == [
+        ("budget", "2026-11-26T12:00:00+00:00", "2027-11-26T12:00:00+00:00"),
+        ("budget", "2026-08-28T12:00:00+00:00", "2026-11-26T12:00:00+00:00"),
+    ]
+
+
+async def test_what_goes_on_now_is_found_once() -> None:
+    web = CannedWeb({EVENTS: listed(at("2026-11-26T11:30:00Z", "now"))})
+
+    assert [found["id"] for found in (await asked(FINDER.search, web, query="x"))["results"]] == ["now"]
+
+
+async def test_of_a_series_the_event_is_found_that_is_nearest() -> None:
+    series = [at(f"2026-11-{day}T09:00:00Z", f"s{day}", recurringEventId="s") for day in (24, 25, 26, 27)]
+    web = CannedWeb({EVENTS: listed(*series, at("2027-01-01", "other"))})
+
+    assert [found["id"] for found in (await asked(FINDER.search, web, query="x"))["results"]] == ["s26", "other"]
+
+
+async def test_an_event_without_title_and_address_can_be_cited_too() -> None:
+    web = CannedWeb({EVENTS: listed({"id": "x", "start": {"date": "2026-12-01"}})})
+
+    (found,) = (await asked(FINDER.search, web, query="x"))["results"]
+
+    assert found == {"id": "x", "title": "(no title) (2026-12-01)", "url": "https://calendar.google.com/calendar/"}
+
+
+async def test_an_event_is_fetched_as_its_reader_sees_it() -> None:
+    told = await asked(FINDER.fetch, CannedWeb({f"{EVENTS}/abc123": MEETING}), name="abc123")
+
+    assert told == {
+        "title": "Budget 预算 (2026-12-01 09:00)",
+        "text": "Start: 2026-12-01T09:00:00+08:00\nEnd: 2026-12-01T10:30:00+08:00\nWhere: Room 5\nOrganizer: Jonas Weber\n"
+        "Attendees: Jonas Weber, mei@example.com\nThe user's answer: tentative\nOnline: https://meet.google.com/abc-defg-hij\n\n"
+        "Bring figures.\nSee the plan (https://example.com/a?…).",
+        "url": "https://www.google.com/calendar/event?eid=abc",
+        "metadata": {"begins": "2026-12-01T09:00:00+08:00", "location": "Room 5"},
+        "next_start": None,
+    }
+
+
+async def test_all_notes_of_an_event_are_fetched_however_long() -> None:
+    notes = "\n".join(f"{number}: 一行“文字” and some words." for number in range(300))
+    web = CannedWeb({f"{EVENTS}/abc123": MEETING | {"description": notes}})
+
+    text = (await asked(FINDER.fetch, web, name="abc123"))["text"]
+
+    assert len(notes) > 8_192
+    assert text.endswith(notes)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "advice"),
+    [
+        (NotFound("calendar has no such thing."), NotFound, "Search for it again"),
+        ({"id": "abc123", "status": "cancelled"}, NotFound, "Search for it again"),
+        ({"id": "abc123"}, Upstream, "in a form that we do not know"),
+        ([], Upstream, "in a form that we do not know"),
+    ],
+)
+async def test_what_cannot_be_fetched_is_told_with_what_to_do(answer: Any, error: type[CantileverError], advice: str) -> None:
+    with pytest.raises(error, match=advice):
+        await asked(FINDER.fetch, CannedWeb({f"{EVENTS}/abc123": answer}), name="abc123")
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "primary?x", "a b", "预算"])
+async def test_what_is_no_id_is_not_asked_for(name: str) -> None:
+    with pytest.raises(Invalid):
+        await asked(FINDER.fetch, CannedWeb({}), name=name)
+
+
+@pytest.mark.parametrize("items", [7, [7], [{}], [{"id": "x", "start": {}}], [{"id": "x", "start": {"date": "soon"}}]])
+async def test_events_of_another_form_are_googles_fault(items: Any) -> None:
+    with pytest.raises(Upstream, match="in a form that we do not know"):
+        await asked(FINDER.search, CannedWeb({EVENTS: {"items": items}}), query="x")
 
 
 def test_each_operation_names_the_one_scope_that_it_needs() -> None:

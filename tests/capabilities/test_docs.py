@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from functions.capabilities.docs import read_document
+from functions.capabilities.docs import FINDER, MAX_NAMED, read_document
 from functions.core.errors import Invalid, NotFound, Upstream
 from functions.core.mcp_tools import MAX_TOOL_RESULT
 from tests.fakes import CannedWeb
@@ -232,3 +232,75 @@ async def test_tables_within_tables_without_end_are_bounded() -> None:
         deep = table([[deep]])
 
     assert len(await text_of(deep, paragraph("End"))) < 200
+
+
+# Finding
+
+
+async def found_in(query: str, web: CannedWeb) -> list[dict[str, str]]:
+    return list(json.loads(await FINDER.search.run(web, json.dumps({"query": query})))["results"])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"What does https://docs.google.com/document/d/{ID}/edit?tab=t.0 say?",
+        f"这份文档https://docs.google.com/document/u/1/d/{ID}/edit里有什么",
+        f"https://drive.google.com/open?id={ID} and https://docs.google.com/document/d/{ID}",
+        ID,
+        f"summary of ({ID})",
+    ],
+)
+async def test_a_document_is_found_where_it_is_named(query: str) -> None:
+    web = CannedWeb({PATH: {"title": "Plan"}})
+
+    assert await found_in(query, web) == [{"id": ID, "title": "Plan", "url": f"https://docs.google.com/document/d/{ID}/edit"}]
+    assert web.asked == [("docs", PATH, {"fields": "title"})]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "budget",
+        "Donaudampfschifffahrtsgesellschaft",
+        "the-lighthouse-plan-for-next-year",
+        f"https://docs.google.com/spreadsheets/d/{ID}/edit",
+        "https://docs.google.com/document/",
+    ],
+)
+async def test_where_none_is_named_nothing_is_asked_for(query: str) -> None:
+    web = CannedWeb({})
+
+    assert await found_in(query, web) == []
+    assert web.asked == []
+
+
+async def test_of_many_documents_a_few_are_asked_for_and_those_found_that_there_are() -> None:
+    names = [f"{number}{ID[1:]}" for number in range(9)]
+    answers = {f"documents/{name}": {"title": "Plan"} for name in names}
+    gone = {f"documents/{names[0]}": NotFound("docs has no such thing."), f"documents/{names[1]}": Invalid("docs cannot do this.")}
+    web = CannedWeb({**answers, **gone})
+
+    found = await found_in(" ".join(names), web)
+
+    assert len(web.asked) == MAX_NAMED
+    assert [one["id"] for one in found] == names[2:MAX_NAMED]
+
+
+async def test_a_document_without_a_title_can_be_cited_too() -> None:
+    (found,) = await found_in(ID, CannedWeb({PATH: {}}))
+    fetched = json.loads(await FINDER.fetch.run(CannedWeb({PATH: {}}), json.dumps({"name": ID})))
+
+    assert found["title"] == fetched["title"] == "(no title)"
+
+
+async def test_a_document_is_fetched_with_its_text() -> None:
+    web = CannedWeb({PATH: document(tab(paragraph("Hello")))})
+
+    assert json.loads(await FINDER.fetch.run(web, json.dumps({"name": ID}))) == {
+        "title": "Plan",
+        "text": "Hello",
+        "url": f"https://docs.google.com/document/d/{ID}/edit",
+        "metadata": {},
+        "next_start": None,
+    }

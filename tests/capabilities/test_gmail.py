@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from functions.capabilities.gmail import read_mail, search_mail
+from functions.capabilities.gmail import FINDER, read_mail, search_mail
 from functions.core.capability import Api, Query
 from functions.core.errors import CantileverError, Invalid, NotFound, Upstream
 from functions.core.mcp_tools import MAX_TOOL_RESULT
@@ -269,3 +269,44 @@ async def test_parts_within_parts_without_end_are_bounded() -> None:
         deep = part("multipart/mixed", parts=[deep])
 
     assert (await read(deep))["text"] == ""
+
+
+# Finding
+
+
+async def test_mails_are_found_by_words_each_with_its_place_in_gmail() -> None:
+    headless = message(part("text/plain"), name="18c2") | {"payload": {"headers": []}}
+    web = CannedWeb({LIST: {"messages": [{"id": "18c1"}, {"id": "18c2"}]}, MAIL: message(part("text/plain")), f"{LIST}/18c2": headless})
+
+    told = json.loads(await FINDER.search.run(web, '{"query": "from:jonas budget"}'))
+
+    assert web.asked[0] == ("gmail", LIST, {"q": "from:jonas budget", "maxResults": 10})
+    assert told["results"] == [
+        {"id": "18c1", "title": "Budget", "url": "https://mail.google.com/mail/#all/18c1"},
+        {"id": "18c2", "title": "(no title)", "url": "https://mail.google.com/mail/#all/18c2"},
+    ]
+
+
+async def test_a_mail_is_fetched_with_its_head_as_it_would_be_printed() -> None:
+    payload = part("multipart/mixed", parts=[part("text/plain", "See you."), part("application/pdf", "x", name="plan.pdf")])
+
+    told = json.loads(await FINDER.fetch.run(CannedWeb({MAIL: message(payload)}), '{"name": "18c1"}'))
+
+    assert told == {
+        "title": "Budget",
+        "text": "From: Jonas Weber <jonas@example.com>\nTo: mei@example.com\nDate: 2026-11-27 01:00 UTC\nSubject: Budget\n"
+        "Attachments: plan.pdf\n\nSee you.",
+        "url": "https://mail.google.com/mail/#all/18c1",
+        "metadata": {"sender": "Jonas Weber <jonas@example.com>", "received": "2026-11-27 01:00 UTC"},
+        "next_start": None,
+    }
+
+
+async def test_however_much_others_wrote_what_is_fetched_stays_short() -> None:
+    headers = dict.fromkeys(("From", "To", "Cc", "Subject"), "😀" * 3000)
+    mail = message(part("text/plain", "词" * 90_000)) | {"payload": part("text/plain", "词" * 90_000, headers=headers)}
+
+    text = await FINDER.fetch.run(CannedWeb({MAIL: mail}), '{"name": "18c1"}')
+
+    assert 18_000 < len(text.encode()) < MAX_TOOL_RESULT - 1_000
+    assert json.loads(text)["next_start"]

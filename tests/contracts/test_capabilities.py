@@ -7,22 +7,31 @@ from typing import Any
 import pytest
 
 from functions.capabilities import CATALOGUE
-from functions.core.capability import Api, Capability, Operation
+from functions.core.capability import RESERVED, Api, Capability, Operation
 from functions.core.errors import CantileverError, CapabilityFault, Invalid
 from tests.fakes import CannedWeb
 
-OPERATIONS = [*CATALOGUE.operations.values()]
 CAPABILITIES = [*CATALOGUE.capabilities]
-FOR_USERS = [operation for operation in OPERATIONS if operation.scopes]
+FINDING = [one for finder in CATALOGUE.finders.values() for one in (finder.search, finder.fetch)]
+OPERATIONS = [*CATALOGUE.operations.values(), *FINDING]
+FOR_USERS = [operation for operation in CATALOGUE.operations.values() if operation.scopes]
 
 READS = {"https://www.googleapis.com/auth/calendar.freebusy"}
 """Scopes that only read, and whose names do not say so."""
 
 
+OTHERS = {"read_mail": {"mail": "18c1"}, "search": {"query": "https://docs.google.com/document/d/1AbC/edit"}, "fetch": {"name": "1AbC"}}
+"""Arguments of what no example shows."""
+
+
+def named(operation: Operation) -> str:
+    return f"{operation.capability}.{operation.name}"
+
+
 def arguments(operation: Operation) -> dict[str, Any]:
-    """Arguments that the operation takes: those of its first example, or else none."""
+    """Arguments that the operation takes: those of its first example, or else of OTHERS."""
     examples = (example for capability in CAPABILITIES for example in capability.examples if example.operation is operation)
-    return dict(next((example.arguments for example in examples), {"mail": "18c1"} if operation.name == "read_mail" else {}))
+    return dict(next((example.arguments for example in examples), OTHERS.get(operation.name, {})))
 
 
 def properties(schema: Any, whole: Any) -> Iterator[tuple[str, Any]]:
@@ -31,7 +40,7 @@ def properties(schema: Any, whole: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f"{model['title']}.{name}", described) for name, described in model.get("properties", {}).items())
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=named)
 async def test_unknown_arguments_are_refused_before_anything_is_asked(operation: Operation) -> None:
     web = CannedWeb({})
 
@@ -41,7 +50,7 @@ async def test_unknown_arguments_are_refused_before_anything_is_asked(operation:
     assert web.asked == []
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=named)
 async def test_its_examples_are_taken_and_reach_only_the_apis_that_it_names(operation: Operation) -> None:
     class Reached(CantileverError):
         pass
@@ -55,7 +64,7 @@ async def test_its_examples_are_taken_and_reach_only_the_apis_that_it_names(oper
         await operation.run(Web({}), json.dumps(arguments(operation)))
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=named)
 async def test_an_answer_that_nobody_foresaw_is_no_bug_of_ours(operation: Operation) -> None:
     class Web(CannedWeb):
         def _answered(self, api: Api, path: str, told: Any) -> Any:
@@ -75,6 +84,15 @@ def test_its_scopes_are_googles_and_read_only_where_it_says_so(operation: Operat
     assert all(scope.name.startswith("https://www.googleapis.com/auth/") for scope in operation.scopes)
     assert not operation.read_only or all(scope.name.endswith(".readonly") or scope.name in READS for scope in operation.scopes)
     assert {api.base_url.split("/")[2].endswith(".googleapis.com") for api in operation.apis if api.google} == {True}
+
+
+@pytest.mark.parametrize("finding", FINDING, ids=named)
+def test_what_finds_something_asks_for_no_more_than_an_operation_of_the_file(finding: Operation) -> None:
+    own = next(capability for capability in CAPABILITIES if capability.name == finding.capability)
+
+    assert (finding.apis, finding.scopes) in [(operation.apis, operation.scopes) for operation in own.operations]
+    assert (finding.read_only, finding.destructive, finding.open_world) == (True, False, False)
+    assert finding.name in RESERVED
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda capability: capability.name)

@@ -25,6 +25,12 @@ ASKED: tuple[tuple[Operation, Mapping[str, Any]], ...] = (
     (docs.read_document, {"document": "1AbC"}),
     (gmail.search_mail, {"query": "budget"}),
     (gmail.read_mail, {"mail": "18c1"}),
+    (calendar.FINDER.search, {"query": "budget"}),
+    (calendar.FINDER.fetch, {"name": "abc_20261201T013000Z"}),
+    (docs.FINDER.search, {"query": "https://docs.google.com/document/d/1AbC/edit"}),
+    (docs.FINDER.fetch, {"name": "1AbC"}),
+    (gmail.FINDER.search, {"query": "budget"}),
+    (gmail.FINDER.fetch, {"name": "18c1"}),
 )
 
 
@@ -38,7 +44,8 @@ class Recording(CannedWeb):
     async def get(self, api: Api, path: str, **query: Query) -> Any:
         self.requests.append((api, "GET", path, query, None))
         mail = {"id": "18c1", "internalDate": "0", "payload": {"headers": []}}
-        return {"timeZone": "Asia/Shanghai", "items": [], "tabs": [], "messages": [{"id": "18c1"}], **mail}
+        event = {"start": {"date": "2026-12-01"}, "end": {"date": "2026-12-02"}}
+        return {"timeZone": "Asia/Shanghai", "items": [], "tabs": [], "messages": [{"id": "18c1"}], **mail, **event}
 
     async def post(self, api: Api, path: str, body: Mapping[str, Any]) -> Any:
         self.requests.append((api, "POST", path, {}, body))
@@ -173,7 +180,9 @@ async def test_the_scopes_that_are_named_are_enough_and_none_is_idle(operation: 
 
 
 def test_every_operation_that_asks_google_is_held_to_this() -> None:
-    assert {operation.name for operation, _ in ASKED} == {operation.name for operation in CATALOGUE.operations.values() if operation.scopes}
+    found = [one for finder in CATALOGUE.finders.values() for one in (finder.search, finder.fetch)]
+
+    assert {operation for operation, _ in ASKED} == {one for one in (*CATALOGUE.operations.values(), *found) if one.scopes}
 
 
 def test_the_check_of_fields_can_fail() -> None:

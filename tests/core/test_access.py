@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from functions.core.oauth.records import Allowed, Consent, Family, GoogleGrant, 
 from functions.core.question import Done, Question
 from functions.core.sealing import Unsealable
 from functions.core.stored import OWNED, Bearer, conversation_key, owned_by
-from tests import conversations
+from tests import conversations, writing
 from tests.deadlines import soon
 from tests.fakes import Meddling, ScriptedModel
 
@@ -49,6 +49,8 @@ async def tell_nothing(web: Web) -> Nothing:
 
 
 NEEDS: Operation = list_events
+OTHER: Operation = replace(list_events, name="list_notes", function=writing.send_note.function)
+"""One of another capability, with the same scope of Google's."""
 CAPABILITY = NEEDS.capability
 
 
@@ -229,6 +231,50 @@ async def test_when_it_was_last_used_is_kept_to_the_hour(documents: Documents) -
 
     assert datetime.fromisoformat(when) == NOW
     assert again == first, "it was not written again"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "permitted"),
+    [
+        ((CAPABILITY,), ["list_events"]),
+        ((OTHER.capability,), ["list_notes"]),
+        ((CAPABILITY, OTHER.capability), ["list_events", "list_notes"]),
+    ],
+)
+async def test_of_several_operations_those_may_run_that_both_records_allow(
+    documents: Documents, allowed: tuple[str, ...], permitted: list[str]
+) -> None:
+    await stored(documents, allowed=allowed)
+
+    assert [one.name for one in await access(documents).allowed([NEEDS, OTHER], soon())] == permitted
+    free = await access(documents, bearer=None).allowed([NEEDS, tell_nothing], soon())
+    assert [one.name for one in free] == ["tell_nothing"]
+
+
+async def test_where_none_may_run_what_is_missing_of_each_is_told(documents: Documents) -> None:
+    await stored(documents, allowed=(CAPABILITY,), scopes=())
+
+    with pytest.raises(InsufficientScope) as refused:
+        await access(documents).allowed([NEEDS, OTHER], soon())
+    with pytest.raises(Unauthenticated, match=f"connect, and allow {CAPABILITY} or {OTHER.capability}") as stranger:
+        await access(documents, bearer=None).allowed([NEEDS, OTHER], soon())
+
+    assert refused.value.scope == stranger.value.scope == f"{CAPABILITY} {OTHER.capability}"
+    assert f"Google was not allowed to give: {EVENTS.name}. This client was not allowed to use it." in refused.value.message
+    assert all(f"/oauth/allow?client_id=c-1&capability={one.capability}" in refused.value.message for one in (NEEDS, OTHER))
+
+
+async def test_what_is_used_together_is_kept_together_and_once(documents: Documents) -> None:
+    await stored(documents, allowed=(CAPABILITY, OTHER.capability))
+    counted, key = Meddling(documents), consent_key(ADA.user, ADA.client_id)
+    ada = access(counted)
+
+    for permitted in await ada.allowed([NEEDS, OTHER], soon()):
+        await ada.require(permitted, soon())
+
+    kept = json.loads((await documents.get([key], soon())).documents[key].body)["capabilities"]
+    assert {name: datetime.fromisoformat(told["last_used"]) for name, told in kept.items()} == {CAPABILITY: NOW, OTHER.capability: NOW}
+    assert [call for call, _ in counted.calls] == ["get", "commit"]
 
 
 async def test_a_turn_of_somebody_who_signed_in_costs_no_round_trip_more(documents: Documents) -> None:

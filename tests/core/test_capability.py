@@ -121,7 +121,7 @@ def test_a_file_that_says_or_publishes_nothing_is_refused(tmp_path: Path) -> Non
         catalogue(tmp_path, HEAD.replace('"""Stars over a place."""', "") + GOOD)
 
 
-@pytest.mark.parametrize("name", ["chat", "get_transcript", "delete_conversation"])
+@pytest.mark.parametrize("name", ["chat", "get_transcript", "delete_conversation", "search", "fetch"])
 def test_the_names_of_the_rest_interface_are_taken(tmp_path: Path, name: str) -> None:
     with pytest.raises(CapabilityFault, match=f"{name} is already published by the REST interface itself"):
         catalogue(tmp_path, HEAD + GOOD.replace("count_stars", name))
@@ -193,6 +193,54 @@ def test_a_scope_has_words_for_the_consent_page() -> None:
 def test_a_token_has_somewhere_to_go_and_something_to_be_for(tmp_path: Path, change: str, becomes: str) -> None:
     with pytest.raises(CapabilityFault, match=r"count_mails: a token goes to an API of Google's, with scopes: name both, or neither"):
         written(tmp_path, HEAD + MAIL.replace(change, becomes, 1))
+
+
+FINDER = '''from functions.core.capability import Finder
+from functions.core.found import Part, Sources, Words
+
+
+async def search(web: Web, query: Words) -> Sources:
+    """Find nothing."""
+    return Sources.of([])
+
+
+async def fetch(web: Web, name: Annotated[str, Field(description="Which.")]) -> Part:
+    """Read nothing."""
+    return Part.of("", 0, title=name, url="https://x.example")
+
+
+FINDER = Finder("nothing", search=count_mails.allows(search), fetch=count_more_mails.allows(fetch))
+'''
+
+
+def test_what_finds_something_has_the_rights_of_the_operation_that_allows_it_and_is_not_published(tmp_path: Path) -> None:
+    found = catalogue(tmp_path, HEAD + MAIL + FINDER)
+
+    finder = found.finders["stars"]
+    mails, more_mails = found.operations.values()
+    assert (finder.search.apis, finder.search.scopes, finder.search.capability) == (mails.apis, mails.scopes, "stars")
+    assert (finder.fetch.apis, finder.fetch.scopes) == (more_mails.apis, more_mails.scopes)
+    assert list(found.operations) == ["count_mails", "count_more_mails"]
+    assert found.enabled([], sign_in=False).finders == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "becomes", "fault"),
+    [
+        ("read_only=True", "read_only=False", "count_mails cannot allow it: it has to read only, and to stand in the same file"),
+        ("count_mails.allows", "STRANGER.allows", "send_note cannot allow it"),
+        ("query: Words", "query: str", "query needs a description"),
+        ("async def search", "def search", "is not async"),
+    ],
+)
+def test_what_finds_something_keeps_the_rules_of_operations(tmp_path: Path, change: str, becomes: str, fault: str) -> None:
+    text = (HEAD + MAIL + FINDER).replace(
+        "FINDER =",
+        "from dataclasses import replace\nfrom tests.writing import send_note\nSTRANGER = replace(send_note, read_only=True)\nFINDER =",
+    )
+
+    with pytest.raises(CapabilityFault, match=fault):
+        written(tmp_path, text.replace(change, becomes, 1))
 
 
 def test_a_restricted_capability_is_off_unless_it_is_named(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.core.capability import Published
-from functions.core.excerpt import as_many_as_fit, cut, excerpt, size
+from functions.core.errors import Invalid
+from functions.core.excerpt import as_many_as_fit, by_turns, cut, excerpt, size
 
 
 class Word(Published):
@@ -50,6 +51,15 @@ def test_as_many_as_fit_are_the_first_and_one_at_least() -> None:
     assert [word.word for word in as_many_as_fit(words, 28)] == ["one", "two"]
     assert [word.word for word in as_many_as_fit(words, 5)] == ["one"]
     assert as_many_as_fit([], 5) == []
+
+
+def test_a_part_behind_the_end_is_none() -> None:
+    with pytest.raises(Invalid, match="beyond the end of the text, which has 5 characters"):
+        excerpt("short", 5)
+
+
+def test_by_turns_none_crowds_out_another() -> None:
+    assert by_turns([[1, 2, 3], [], [0]]) == [1, 0, 2, 3]
 
 
 def test_what_is_cut_says_so() -> None:

@@ -11,7 +11,7 @@ from functions.core.mcp_tools import INSTRUCTIONS_READ, ChatResult, instructions
 from functions.core.question import Done, Pending
 from functions.core.settings import Settings
 from functions.core.stored import Turn
-from tests.catalogue import CATALOGUE
+from tests.catalogue import CATALOGUE, EVERYTHING
 from tests.core.test_capability import GOOD, HEAD, written
 
 PLAIN, CHATTING = Settings.read({}), Settings.read({"MCP_CHAT": "on"})
@@ -79,6 +79,24 @@ def test_the_order_never_varies(tmp_path: Path) -> None:
 def test_the_tool_chat_may_do_what_the_operations_may(mixed: Catalogue) -> None:
     assert tools(CHATTING, mixed)[-2]["annotations"] == {"readOnlyHint": False, "destructiveHint": True, "openWorldHint": True}
     assert tools(CHATTING, CATALOGUE)[-2]["annotations"] == {"readOnlyHint": False, "destructiveHint": False, "openWorldHint": False}
+
+
+@pytest.mark.parametrize(("enabled", "named"), [((), ["calendar", "docs"]), (("gmail",), ["calendar", "docs", "gmail"])])
+def test_search_and_fetch_want_what_can_be_found_and_only_read(enabled: tuple[str, ...], named: list[str]) -> None:
+    found = {tool["name"]: tool for tool in tools(PLAIN, EVERYTHING.enabled(enabled, sign_in=True))}
+
+    for name, takes, gives in (("search", {"query"}, {"results"}), ("fetch", {"id"}, {"id", "title", "text", "url", "metadata"})):
+        assert found[name]["annotations"] == {"readOnlyHint": True, "destructiveHint": False, "openWorldHint": False}
+        assert found[name]["securitySchemes"] == [{"type": "oauth2", "scopes": named}]
+        assert found[name]["inputSchema"]["properties"].keys() == set(found[name]["inputSchema"]["required"]) == takes
+        assert found[name]["outputSchema"]["properties"].keys() == set(found[name]["outputSchema"]["required"]) == gives
+    assert "documents by their address" in found["search"]["description"]
+    assert ("mails by words" in found["search"]["description"]) == ("gmail" in named)
+
+
+def test_where_nothing_can_be_found_there_is_no_search(mixed: Catalogue) -> None:
+    for catalogue in (mixed, CATALOGUE):
+        assert not {"search", "fetch"} & {tool["name"] for tool in tools(CHATTING, catalogue)}
 
 
 def test_the_tool_chat_tells_no_ids_and_no_figures() -> None:

@@ -7,7 +7,7 @@ import pytest
 from functions.core.capability import Api, Capability, Catalogue, Example, Operation, Published, Scope, Web, operation
 from functions.core.mcp_tools import tools
 from functions.core.submission import left_to_do
-from tests.catalogue import CATALOGUE
+from tests.catalogue import CATALOGUE, EVERYTHING
 from tests.core.test_plugin_package import files, settings, with_examples
 
 
@@ -114,6 +114,18 @@ def test_the_tool_chat_is_justified_by_what_it_keeps_and_what_it_calls() -> None
     assert "nothing that it calls deletes or overwrites" in destroys
     assert may_show == "May call replace_note, which can change what others see."
     assert may_destroy == "May call replace_note, which can delete or overwrite."
+
+
+def test_a_tool_that_only_reads_says_so_whatever_is_behind_it() -> None:
+    catalogue = Catalogue((*CATALOGUE.capabilities, *EVERYTHING.enabled((), sign_in=True).capabilities[:2]))
+
+    search, fetch, answer = (reasons(catalogue, name, MCP_CHAT="on", PLUGIN_SUBTITLE="x") for name in ("search", "fetch", "get_answer"))
+
+    hosts = "docs.googleapis.com and www.googleapis.com"
+    assert search[0] == f"Only reads from {hosts}, with the user's own token, and changes nothing there or here."
+    assert search[1] == f"Publishes nothing: of what the user says, no more than query reaches {hosts}, and nothing is sent to others."
+    assert fetch[1] == f"Publishes nothing: of what the user says, no more than id reaches {hosts}, and nothing is sent to others."
+    assert answer[0] == "Only computes its answer, without a token of the user's, and changes nothing there or here."
 
 
 def test_the_form_takes_its_prompts_from_all_capabilities_by_turns() -> None:

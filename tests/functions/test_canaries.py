@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests import signin
+from tests.mcp import NEW, posted
 from tests.signin import CALLBACK, CHATGPT_CALLBACK, CHATGPT_ID, CHATGPT_SECRET, Browser, Client, SignedIn, form_token
 
 API_KEY = "sk-canary-of-the-models-api-key-0815"
@@ -127,6 +128,10 @@ def _succeed(walk: Walk) -> None:
             account = browser.account()
             walk.plant("form token", form_token(account))
             assert browser.post("/account", [("do", "export"), ("form_token", form_token(account))]).status_code == 200
+        found = product.client(resource=f"{product.world.url}/mcp")
+        bearer = {"Authorization": f"Bearer {_connected(walk, browser, found)['access_token']}"}
+        for tool, arguments in (("search", {"query": PROMPT}), ("fetch", {"id": f"calendar:{PROMPT}"}), ("fetch", {"id": PROMPT})):
+            assert posted(product.world, NEW, "tools/call", {"name": tool, "arguments": arguments}, **bearer).status_code == 200
     _look_at_google(walk)
 
 

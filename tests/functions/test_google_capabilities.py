@@ -11,9 +11,10 @@ from infra.local.google_emulator import sample_docs
 from infra.local.google_emulator.people import JONAS
 from infra.local.google_emulator.sample_mail import POISON_TEXT
 from tests import signin
-from tests.discovery import problems
 from tests.google import EVENTS
 from tests.signin import SignedIn
+
+pytestmark = pytest.mark.usefixtures("known_to_google")
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -28,15 +29,6 @@ def product() -> Iterator[SignedIn]:
 def token(product: SignedIn) -> str:
     with product.browser() as browser:
         return str(product.client().connect(browser)["access_token"])
-
-
-@pytest.fixture(autouse=True)
-def known(product: SignedIn) -> Iterator[None]:
-    """Whatever a test asks of Google is in Google's own documents."""
-    product.google.heal()
-    began = len(product.google.received)
-    yield
-    assert problems(product.google.received[began:]) == []
 
 
 @pytest.fixture

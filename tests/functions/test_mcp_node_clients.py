@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests import signin
 from tests.programs import CLIENTS, node, package, run
+from tests.published import FOLDER
 from tests.world import World, started
 
 PARIS = {"place": "Paris", "days": 2}
@@ -81,6 +83,14 @@ def test_the_inspector_finds_no_fault_with_the_tools(world: World, listed: list[
     tools = inspector(tmp_path, world, era, "--method=tools/list", "--strict")["tools"]
 
     assert tools == listed
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+def test_the_inspector_finds_no_fault_with_what_a_sign_in_adds(tmp_path: Path, era: str) -> None:
+    with signin.started(ENABLED_CAPABILITIES="gmail") as product:
+        tools = inspector(tmp_path, product.world, era, "--method=tools/list", "--strict")["tools"]
+
+    assert tools == json.loads((FOLDER / "mcp-tools-with-sign-in.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])

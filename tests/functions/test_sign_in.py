@@ -235,6 +235,19 @@ def test_the_account_page_shows_and_takes_back(product: SignedIn, browser: Brows
     assert product.call("get_weather_forecast", tokens["access_token"], place="Paris").status_code == 401
 
 
+def test_the_account_page_takes_back_one_capability_and_leaves_the_others(product: SignedIn, browser: Browser) -> None:
+    client = product.client(name="Trip planner")
+    token = client.connect(browser, allow=["calendar", "docs"])["access_token"]
+    page = browser.account()
+
+    taken = {"do": "remove_capability", "client": client.client_id, "capability": "calendar", "form_token": form_token(page)}
+    assert browser.post("/account", [*taken.items()]).headers["location"] == "/account"
+
+    refused = product.call("list_calendar_events", token)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "insufficient_scope")
+    assert product.call("read_document", token).status_code == 404, "allowed, and there is no such document"
+
+
 def test_the_account_page_exports_without_anything_that_opens_something(product: SignedIn, browser: Browser) -> None:
     tokens = product.client(name="Exporter").connect(browser)
     page = browser.account()

@@ -142,6 +142,8 @@ def test_the_mcp_server_that_it_prints_lists_the_tools(running: World, era: str)
         "find_free_time",
         "read_document",
         FORECAST,
+        "search",
+        "fetch",
         "get_profile",
     ]
 

@@ -7,11 +7,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from functions.core.capability import Catalogue
 from functions.core.mcp_tools import tools
 from functions.core.plugin_package import LOGO, package
 from functions.core.settings import Settings
 from infra.plugin_package import LOGO as ASSET
-from tests.catalogue import CATALOGUE
+from tests.catalogue import CATALOGUE, EVERYTHING
 
 FOLDER = Path(__file__).parent
 
@@ -27,6 +28,9 @@ CONFIGURATION: Mapping[str, str] = {
 }
 """A deployment that serves anonymous callers."""
 
+SIGN_IN: Mapping[str, str] = {"GOOGLE_CLIENT_ID": "100000000000-example.apps.googleusercontent.com", "ENABLED_CAPABILITIES": "gmail"}
+"""What besides makes it one where people sign in, and may allow whatever there is."""
+
 FILES: Mapping[str, str] = {
     "ai-plugin.json": "/.well-known/ai-plugin.json",
     "openapi.json": "/openapi.json",
@@ -37,6 +41,12 @@ FILES: Mapping[str, str] = {
 def derived() -> Mapping[str, str]:
     """Name in this folder -> text, of what is published elsewhere: the MCP tools, and the plugin package without its logo."""
     settings = Settings.read(CONFIGURATION, CATALOGUE.apis)
-    listed = json.dumps(tools(settings, CATALOGUE), ensure_ascii=False, indent=1)
+    signing_in = Settings.read({**CONFIGURATION, **SIGN_IN}, EVERYTHING.apis)
     packed = package(settings, CATALOGUE, ASSET.read_bytes())
-    return {"mcp-tools.json": listed + "\n"} | {f"package/{path}": content.decode() for path, content in packed.items() if path != LOGO}
+    return {"mcp-tools.json": _listed(settings, CATALOGUE), "mcp-tools-with-sign-in.json": _listed(signing_in, EVERYTHING)} | {
+        f"package/{path}": content.decode() for path, content in packed.items() if path != LOGO
+    }
+
+
+def _listed(settings: Settings, catalogue: Catalogue) -> str:
+    return json.dumps(tools(settings, catalogue), ensure_ascii=False, indent=1) + "\n"
