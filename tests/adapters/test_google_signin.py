@@ -29,8 +29,8 @@ OTHERS = "2-others.apps.googleusercontent.com"
 GOOGLES, STRANGERS = RSAKey.generate_key(2048, {"kid": "googles"}), RSAKey.generate_key(2048, {"kid": "googles"})
 
 
-def claims(**changed: Any) -> dict[str, Any]:
-    """What Google says of a person; None takes a claim away."""
+def claims(lives: float = 3600, **changed: Any) -> dict[str, Any]:
+    """What Google says of a person, for so many seconds from now; None takes a claim away."""
     usual = {
         "iss": "https://accounts.google.com",
         "aud": US,
@@ -40,7 +40,7 @@ def claims(**changed: Any) -> dict[str, Any]:
         "email_verified": True,
         "name": "Mei",
         "nonce": "the-nonce",
-        "exp": time.time() + 3600,
+        "exp": time.time() + lives,
     }
     return {name: value for name, value in {**usual, **changed}.items() if value is not None}
 
@@ -89,7 +89,7 @@ async def google(outgoing: Outgoing) -> AsyncIterator[SaidToken]:
         yield said
 
 
-@pytest.mark.parametrize("changed", [{}, {"iss": "accounts.google.com"}, {"azp": None}, {"exp": time.time() - 30}], ids=str)
+@pytest.mark.parametrize("changed", [{}, {"iss": "accounts.google.com"}, {"azp": None}, {"lives": -30}], ids=str)
 async def test_whom_google_names_for_this_sign_in_is_who_came_back(google: SaidToken, changed: dict[str, Any]) -> None:
     told = await google.redeem(signed(**changed))
 
@@ -112,7 +112,7 @@ WRONG = {
     "for another client that asked for it to be ours": signed(azp=OTHERS),
     "for several clients": signed(aud=[US, OTHERS]),
     "for nobody": signed(aud=None),
-    "expired": signed(exp=time.time() - 61),
+    "expired": signed(lives=-61),
     "without an end": signed(exp=None),
     "of nobody": signed(sub=None),
     "signed by a stranger": signed(STRANGERS),

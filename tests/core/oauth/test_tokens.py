@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from functions.adapters.sqlite import SqliteDocuments
-from functions.core.documents import ABSENT, Documents, Put, Snapshot, Write
+from functions.core.documents import ABSENT, Conflict, Documents, Put, Snapshot, Write
 from functions.core.oauth import tokens
 from functions.core.oauth.authorize import Server
 from functions.core.oauth.clients import Client
-from functions.core.oauth.records import Asked, Code, code_key, family_key
+from functions.core.oauth.records import Asked, Code, code_key, family_key, refresh_key
 from functions.core.oauth.tokens import Issued, challenge_of
 from functions.core.oauth.wire import OAuthError
 from functions.core.stored import digest
@@ -203,6 +203,21 @@ async def test_an_old_refresh_token_leads_on_until_ten_seconds_after_its_success
     assert refused(await desk.refresh(first.refresh_token)) == "invalid_grant"
     assert not await desk.lives()
     assert refused(await desk.refresh(third.refresh_token)) == "invalid_grant"
+
+
+async def test_who_is_shown_the_token_and_not_yet_its_successor_is_no_thief(documents: Documents, desk: Desk) -> None:
+    first = issued(await desk.redeem())
+    second = issued(await desk.refresh(first.refresh_token))
+    parameters = {"refresh_token": first.refresh_token}
+    found = await documents.get(tokens.refresh_keys(parameters, successors), soon())
+    torn = {key: document for key, document in found.documents.items() if key != refresh_key(second.refresh_token)}
+
+    _, writes = tokens.refresh(APP, parameters, replace(found, documents=torn), successors)
+    with pytest.raises(Conflict):
+        await documents.commit(writes, soon())
+
+    assert issued(await desk.refresh(first.refresh_token)).refresh_token == second.refresh_token
+    assert await desk.lives()
 
 
 async def test_a_successor_by_an_older_key_of_the_ring_is_found_again(documents: Documents, desk: Desk) -> None:
