@@ -48,7 +48,7 @@ do not take each other's."""
 
 COOKIE_LIVES = timedelta(minutes=10)
 
-TOKEN_PATHS = frozenset({"/oauth/token", "/oauth/revoke", "/oauth/register", "/oauth/jwks", "/account"})
+TOKEN_PATHS = frozenset({"/oauth/token", "/oauth/revoke", "/oauth/register", "/oauth/jwks"})
 """What programs call; the other paths are a browser's."""
 
 MAX_OAUTH_BODY = 16 * 1024

@@ -119,8 +119,8 @@ class GoodbyeView:
     """Whether Google could not be told, so that the person has to end the access there."""
 
 
-Problem = Literal["expired", "elsewhere", "client", "declined", "google", "sign_in", "not_found", "request", "often", "later", "ours"]
-"""What went wrong, sorted by what a person can do: a step waited too long, or was begun in another browser; the client asks wrongly; the
+Problem = Literal["expired", "account", "client", "declined", "google", "sign_in", "not_found", "request", "often", "later", "ours"]
+"""What went wrong, sorted by what a person can do: a step waited too long; another Google account was chosen; the client asks wrongly; the
 person said no at Google; Google failed; nobody is signed in; no such page; a request that makes no sense; too many of them; a failure
 that passes; a fault of ours."""
 

@@ -109,8 +109,8 @@ def test_a_giant_is_refused_at_once(doors: Doors, path: str, giant: bytes) -> No
     told = [sent(doors.product.world.port, path, giant) for _ in range(3)]
 
     assert {status for status, _ in told} <= {401, 431}
-    # Most of it is eight megabytes on their way, which no application is asked about.
-    assert median(seconds for _, seconds in told) <= 0.05 * (5 if len(giant) > 2_000_000 else 1)
+    # Eight megabytes are 10 ms on their way; to take them apart would be most of a second. The rest is for a machine that does other things.
+    assert median(seconds for _, seconds in told) <= 0.25
 
 
 def sent(port: int, path: str, authorization: bytes) -> tuple[int, float]:
@@ -125,13 +125,10 @@ def sent(port: int, path: str, authorization: bytes) -> tuple[int, float]:
 
 @pytest.mark.parametrize("where", ["address", "header", "cookie"])
 def test_what_stands_before_a_body_has_a_bounded_size(doors: Doors, where: str) -> None:
-    http, padding = doors.product.world.http, "x" * 6_000
-
-    def asked(long: str) -> httpx.Response:
+    def asked(long: str, padding: str) -> httpx.Response:
         state = long if where == "address" else "x"
-        return http.get(
-            "/oauth/authorize", params={"state": state}, headers={where: long if where != "address" else "x", "padding": padding}
-        )
+        headers = {where: long if where != "address" else "x", "padding": padding}
+        return doors.product.world.http.get("/oauth/authorize", params={"state": state}, headers=headers)
 
-    assert asked("x" * 60_000).status_code == 431
-    assert asked("x" * 30_000).status_code == 400
+    assert asked("x" * 60_000, "x" * 72_000).status_code == 431
+    assert asked("x" * 30_000, "x" * 6_000).status_code == 400

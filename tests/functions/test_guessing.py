@@ -155,7 +155,7 @@ def test_behind_one_address_each_conversation_has_its_own_count_and_all_have_one
 @pytest.mark.parametrize("tool", ["chat", "get_answer"])
 def test_over_mcp_a_guesser_is_told_in_the_tools_result(tunnel: World, era: str, tool: str) -> None:
     wanted = {"query": "Hello"} if tool == "chat" else {"turn_id": "t"}
-    house, next_door = f"2001:db8::{era[:4]}:{len(tool)}", f"2001:db8::{era[:4]}:{len(tool)}f"
+    house, next_door = f"2001:db8:{era[:4]}:{len(tool)}::1", f"2001:db8:{era[:4]}:{len(tool)}f::1"
 
     def told(address: str, conversation: str, **arguments: str) -> Any:
         params = {"name": tool, "arguments": wanted | arguments, "_meta": {"openai/session": conversation}}

@@ -146,7 +146,7 @@ def test_every_cookie_has_every_protection_there_is(walked: Walk) -> None:
         assert (kept["secure"], kept["httponly"], kept["samesite"], kept["path"], kept["domain"]) == (True, True, "Lax", "/", ""), path
         assert 0 <= int(kept["max-age"]) <= 600, path
         assert kept["expires"] == "", path
-    assert {path for path, _ in set_cookies} == {"/oauth/authorize", "/oauth/allow", "/oauth/callback", "/account"}
+    assert {path for path, _ in set_cookies} == {"/oauth/authorize", "/oauth/allow", "/oauth/consent", "/oauth/callback", "/account"}
     assert {told.partition("; ")[0] for _, told in set_cookies if "Max-Age=0" in told} == {"__Host-account="}
 
 

@@ -23,7 +23,7 @@ from functions.core import errors
 from functions.core.browser_views import AccountView, ConsentView, DeniedView, GoodbyeView, Problem, ProblemView, View
 from functions.core.claimed import destination, shown
 from functions.core.errors import CantileverError, Forbidden, Invalid
-from functions.core.oauth.wire import OAuthError, Turned
+from functions.core.oauth.wire import Declined, NotConnected, OAuthError, Turned
 
 TEMPLATES: Mapping[type[View], str] = {
     ConsentView: "consent.html",
@@ -35,6 +35,8 @@ TEMPLATES: Mapping[type[View], str] = {
 
 PROBLEMS: Mapping[type[CantileverError], Problem] = {
     Turned: "expired",
+    Declined: "declined",
+    NotConnected: "account",
     OAuthError: "client",
     errors.Unauthenticated: "sign_in",
     errors.NotFound: "not_found",

@@ -18,9 +18,9 @@ MAX_BODY = 1024 * 1024
 """Bytes of a request body. ChatGPT sends at most 100,000 characters (https://developers.openai.com/api/docs/actions/production): up to 400,000
 bytes of UTF-8, or 600,000 where JSON escapes the scripts of Unicode's first plane. A hostile body costs the loop a tenth of a second."""
 
-MAX_HEAD = 64 * 1024
-"""Bytes of what stands before a body: the address and all headers. The longest request to authorize has half of it (core/oauth/wire.py). The
-server that runs us bounds neither, and eight megabytes of HTTP Basic hold the loop for most of a second."""
+MAX_HEAD = 128 * 1024
+"""Bytes of what stands before a body: the address and all headers. The longest request to authorize has a quarter of it (core/oauth/wire.py).
+The server that runs us bounds neither, and eight megabytes of HTTP Basic hold the loop for most of a second."""
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 """What a body may be."""

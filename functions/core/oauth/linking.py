@@ -30,7 +30,7 @@ from functions.core.oauth.records import (
     user_of,
 )
 from functions.core.oauth.signin import GoogleAnswer, GoogleSignIn
-from functions.core.oauth.wire import OAuthError, Turned, as_sent
+from functions.core.oauth.wire import Declined, OAuthError, Turned, as_sent
 from functions.core.records import Records
 from functions.core.sealing import Sealer, Unsealable
 from functions.core.stored import digest
@@ -207,7 +207,7 @@ class Linking:
         begun = await self.records.change([signin_key(state)], used_up, deadline)
         if "error" in parameters or "code" not in parameters:
             if begun.asked is None:
-                raise Turned("Google was not allowed to say who you are, so there is nothing to show. Sign in again if you like.")
+                raise Declined("Google was not allowed to say who you are, so there is nothing to show. Sign in again if you like.")
             denied = OAuthError("access_denied", "The user has not allowed it at Google.")
             return self._refused(begun.asked, begun.client_name, self._at_once(begun.asked), denied)
         answer = await self.google.redeem(parameters["code"], begun.verifier, begun.nonce, self.callback, deadline)

@@ -32,7 +32,7 @@ from functions.core.oauth.records import (
     user_of,
 )
 from functions.core.oauth.tokens import challenge_of
-from functions.core.oauth.wire import Turned
+from functions.core.oauth.wire import NotConnected, Turned
 from functions.core.sealing import Sealer, Unsealable
 
 IDENTITY = ("openid", "email", "profile")
@@ -158,12 +158,12 @@ def arrived(signin: Signin, answer: GoogleAnswer, found: Snapshot, sealer: Seale
     """What is kept of the person, of what Google granted, of what the client may, and the code that it gets.
 
     Raises:
-        Turned: one thing more was allowed to a client that this person has not connected.
+        NotConnected: one thing more was allowed to a client that this person has not connected.
     """
     user = user_of(answer.subject)
     if signin.purpose == "link" and signin.asked and consent_key(user, signin.asked.client_id) not in found.documents:
         # Nobody is connected by a link of ours that anybody may send them: it never said where the client's answers go.
-        raise Turned("This program is not connected to this Google account. Connect it from where you use it.")
+        raise NotConnected("This program is not connected to this Google account. Connect it from where you use it.")
     kept = found.documents.get(google_grant_key(user))
     known = GoogleGrant.model_validate_json(kept.body) if kept else None
     if signin.asked is None:

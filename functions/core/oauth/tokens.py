@@ -135,15 +135,15 @@ def refresh(client: Client, parameters: Mapping[str, str], found: Snapshot, succ
             Put(key, used.model_dump_json(), document.version, expires_at=kept.expires_at),
             _put_refresh(successor, family_id, family, found.read_at),
         ]
-    successor = next((next_one for next_one in successors(token) if refresh_key(next_one).id == kept.successor), None)
-    if successor is not None:
-        following = found.documents.get(refresh_key(successor))
+    taken = next((successor for successor in successors(token) if refresh_key(successor).id == kept.successor), None)
+    if taken is not None:
+        following = found.documents.get(refresh_key(taken))
         if following is None:
             # One commit wrote both, so what was read is not of one moment: this commit finds that out, and it is read again.
-            return Issued(family_id, family, wanted, successor), [_put_refresh(successor, family_id, family, found.read_at)]
+            return Issued(family_id, family, wanted, taken), [_put_refresh(taken, family_id, family, found.read_at)]
         used_at = Refresh.model_validate_json(following.body).used_at
         if used_at is None or (found.read_at - used_at).total_seconds() <= REUSE_SECONDS:
-            return Issued(family_id, family, wanted, successor), ()
+            return Issued(family_id, family, wanted, taken), ()
     return _unknown("The refresh token has been used before; what it was worth is withdrawn. Sign in again."), [
         Delete(family_key(family_id), family_document.version)
     ]

@@ -46,6 +46,14 @@ class Turned(ChangeRequest):
     code = "signin_interrupted"
 
 
+class Declined(Turned):
+    """The person did not let Google say who they are."""
+
+
+class NotConnected(Turned):
+    """One thing more was allowed to a client that this person has not connected."""
+
+
 def form_pairs(encoded: bytes) -> Pairs:
     """The pairs of a query or of an `application/x-www-form-urlencoded` body.
 

@@ -17,7 +17,7 @@ const devtools = await context.newCDPSession(page); // Playwright's own routes d
 await devtools.send("Fetch.enable", { patterns: [{ urlPattern: `${told.callback}*` }] });
 devtools.on("Fetch.requestPaused", ({ requestId, request }) => {
   answered = request.url;
-  const body = Buffer.from("<title>ChatGPT</title>Connected.").toString("base64");
+  const body = Buffer.from('<title>ChatGPT</title><link rel="icon" href="data:,">Connected.').toString("base64");
   return devtools.send("Fetch.fulfillRequest", { requestId, responseCode: 200, body });
 });
 
