@@ -35,6 +35,8 @@ class Walk:
     canaries: dict[str, set[str]] = field(default_factory=dict)
     failures: list[tuple[str, int, str]] = field(default_factory=list)
     """Each answer that is an error: what was asked, and all of the answer."""
+    told: list[str] = field(default_factory=list)
+    """Each answer, of whatever kind."""
     stored: list[tuple[str, str]] = field(default_factory=list)
     """Each document: its collection, and all of it."""
     plain: str = ""
@@ -45,14 +47,15 @@ class Walk:
         self.canaries.setdefault(name, set()).update(value for value in values if value)
 
     def listen(self, http: httpx.Client) -> None:
-        """Keep the errors that this client is answered, and the cookies that it is given."""
+        """Keep what this client is answered, and the cookies that it is given."""
 
         def heard(response: httpx.Response) -> None:
             response.read()
             for cookie in response.headers.get_list("set-cookie"):
                 self.plant("cookie", cookie.partition(";")[0].partition("=")[2])
+            told = "\n".join([*(f"{name}: {value}" for name, value in response.headers.items()), response.text])
+            self.told.append(told)
             if response.status_code >= 400:
-                told = "\n".join([*(f"{name}: {value}" for name, value in response.headers.items()), response.text])
                 self.failures.append((f"{response.request.method} {response.request.url.path}", response.status_code, told))
 
         http.event_hooks["response"].append(heard)
@@ -300,6 +303,15 @@ def test_none_is_in_what_the_process_wrote(walked: Walk) -> None:
 def test_none_is_in_an_error(walked: Walk) -> None:
     assert {(asked, status): found for asked, status, told in walked.failures if (found := walked.hits(told))} == {}
     assert not [asked for asked, _, told in walked.failures if JWT.search(told)]
+
+
+def test_googles_tokens_are_in_no_answer_and_the_model_sees_the_prompt_alone(walked: Walk) -> None:
+    asked = [json.dumps(request.json, ensure_ascii=False) for request in walked.product.world.model_requests]
+    googles = {"Google's access token", "Google's refresh token"}
+
+    assert [answer for answer in walked.told if googles & set(walked.hits(answer))] == []
+    assert {name for prompt in asked for name in walked.hits(prompt)} == {"prompt"}
+    assert len(walked.told) > len(walked.failures) + 20
 
 
 def test_none_is_in_the_store_but_what_the_user_said(walked: Walk) -> None:

@@ -104,6 +104,19 @@ def test_a_document_that_likes_another_method_best_is_served_where_it_can_do_wit
     assert tokens["token_type"] == "bearer"
 
 
+def test_a_document_that_was_allowed_before_has_to_ask_again(product: SignedIn) -> None:
+    client = Client(product.world, DOCUMENT)
+    with product.browser() as browser:
+        client.connect(browser)
+        before = len(product.google.received)
+
+        sites: list[dict[str, str]] = [{"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {}]
+        pages = [browser.open(client.authorize_url(), **site) for site in sites]
+
+    assert [(page.status_code, 'name="decision"' in page.text) for page in pages] == [(200, True)] * 3
+    assert len(product.google.received) == before
+
+
 def test_where_the_clients_server_is_away_google_is_not_blamed(tmp_path: Path) -> None:
     nobody = PublicDocuments(Loopback(), public=lambda address: address == "127.0.0.1", port=free_port())
 

@@ -118,6 +118,19 @@ def test_in_anothers_conversation_one_speaks_to_oneself(product: SignedIn, first
     assert MARKER not in product.world.http.get(f"/chat/{first.session}", headers=_bearer(second.token)).text
 
 
+def test_anothers_key_and_question_are_a_new_turn_of_ones_own(product: SignedIn, first: Things, second: Second) -> None:
+    http, said = product.world.http, {"query": "Where is the meeting?", "session_id": "a-trip"}
+    before = len(product.world.model_requests)
+
+    for token in (first.token, second.token) * 2:
+        told = http.post("/chat", json=said, headers={**_bearer(token), "Idempotency-Key": "the-first-users"})
+        assert told.status_code == 200, told.text
+
+    assert len(product.world.model_requests) - before == 2, "once for each, whom the key leads back to their own"
+    turns = [http.get("/chat/a-trip", headers=_bearer(token)).json()["turns"] for token in (first.token, second.token)]
+    assert [len(own) for own in turns] == [1, 1]
+
+
 def _tried(second: Second, verb: str, path: str, where: str, kind: str, name: str) -> httpx.Response:
     """A call of the second user that has a name in one place, with all that it needs besides."""
     parameters = dict.fromkeys(KINDS[kind], name)

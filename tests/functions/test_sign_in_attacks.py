@@ -48,7 +48,8 @@ def refused_on_a_page(response: httpx.Response) -> bool:
 def test_no_code_and_no_browser_goes_to_an_address_that_is_not_registered(registered: Client, browser: Browser, uri: str) -> None:
     for client_id in (registered.client_id, signin.CHATGPT_ID):
         url = registered.authorize_url(client_id=client_id, redirect_uri=None) + f"&redirect_uri={quote(uri, safe='')}"
-        assert refused_on_a_page(browser.open(url)), (client_id, uri)
+        page = browser.open(url)
+        assert (page.status_code, refused_on_a_page(page)) == (400, True), (client_id, uri)
     assert browser.post(registered.authorize_url(redirect_uri=uri), []).status_code == 405
 
 
@@ -205,6 +206,7 @@ def test_a_code_of_googles_that_was_planted_links_nobody(product: SignedIn, brow
             "/oauth/callback",
             "/oauth/callback?code=x",
             "/oauth/callback?state=x",
+            "/oauth/callback?code=x&state=",
             "/oauth/callback?code=x&state=%ff",
             f"/oauth/callback?code=x&state={secrets.token_urlsafe(16)}",
             f"{planted}&state=x",

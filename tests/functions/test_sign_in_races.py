@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -92,6 +93,21 @@ async def test_a_replay_ends_the_family_on_both_processes(product: SignedIn, oth
             headers={"Authorization": f"Bearer {third['access_token']}"},
         )
         assert answer.status_code == 401
+
+
+def test_what_one_process_revoked_the_other_refuses_within_five_seconds(product: SignedIn, other: World) -> None:
+    client = product.client()
+    tokens = _connect(product, client)
+    call = {"json": signin.ARGUMENTS["list_calendar_events"], "headers": {"Authorization": f"Bearer {tokens['access_token']}"}}
+    places = (product.world, other)
+    assert [place.http.post("/tools/list_calendar_events", **call).status_code for place in places] == [200, 200]
+    began = time.monotonic()
+
+    revoked = product.world.http.post("/oauth/revoke", data={"token": tokens["refresh_token"], "client_id": client.client_id})
+
+    assert revoked.status_code == 200
+    assert [place.http.post("/tools/list_calendar_events", **call).status_code for place in places] == [401, 401]
+    assert time.monotonic() - began < 5
 
 
 def _connect(product: SignedIn, client: Client) -> dict[str, Any]:
