@@ -42,7 +42,7 @@ run: .venv/.runtime
 	@.venv/bin/python -m infra.local
 
 test: .venv/.tests tests/node_modules/.installed
-	@.venv/bin/python -m pytest -q --numprocesses=$(TESTERS) --dist=loadfile $(PYTEST)
+	@.venv/bin/python -m pytest -q --numprocesses=$(TESTERS) --dist=loadfile --no-loadscope-reorder $(PYTEST)
 
 package: .venv/.runtime
 	@.venv/bin/python -m infra.plugin_package '$(FOLDER)'

@@ -16,8 +16,13 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+LONGEST = "test_experiments.py"
+"""It takes minutes, and begins first: at the end one process would be alone with it."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give every async test the one loop."""
+    """Begin with what takes longest, and give every async test the one loop."""
+    items.sort(key=lambda item: item.path.name != LONGEST)
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
             item.fixturenames.insert(0, "one_loop")

@@ -40,7 +40,7 @@ class Answering:
         try:
             async with deadline.limit():
                 answer = await ask(self.model, toolbox, self.instructions(now), [*said, User(turn.query)], deadline, tally)
-        except TimeoutError:
+        except (TimeoutError, DeadlinePassed):  # Ours, or of whoever was asked last: they end at the same moment.
             return failed(turn, DeadlinePassed("The answer was not ready in time; ask again."), tally, deadline)
         except CantileverError as error:
             # The error is kept until it is raised to the caller, and then hangs on itself until the collector comes by, which is seldom
