@@ -1,15 +1,13 @@
 """A2 and F30: turns that are asked at once, of two processes, on one conversation."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tests import emulators
 from tests.reliability.report import Row, Section
 from tests.reliability.scene import scene
-from tests.world import on_firestore
+from tests.reliability.stores import stores
 
 AT_A_TIME = 4  # conversations; more only wait for two processors
 GROUPS_OF_A_SHARED_SESSION = 10
@@ -28,15 +26,10 @@ class Outcome:
 
 async def measure(pairs: int) -> Section:
     """Pairs, and a tenth as many groups of eight, on SQLite and on Google's emulator of Firestore where that is."""
-    rows, details = [], []
-    with contextlib.ExitStack() as stack:
-        stores: dict[str, Callable[[], Mapping[str, str]]] = {"SQLite": dict}
-        try:
-            address = stack.enter_context(emulators.firestore())
-            stores["Google's emulator"] = lambda: on_firestore(address)
-        except emulators.Missing as reason:
-            details.append(f"Without Firestore: {reason}")
-        for name, empty in stores.items():
+    rows: list[Row] = []
+    details: list[str] = []
+    with stores(details) as found:
+        for name, empty in found.items():
             for groups, size in ((pairs, 2), (max(1, pairs // 10), 8)):
                 outcome = await simultaneous(empty(), groups, size)
                 seen = (
