@@ -575,6 +575,18 @@ def test_a_code_is_good_once_and_for_whom_it_was_given(product: SignedIn, browse
     assert client.refresh(tokens.json()["refresh_token"]).json()["error"] == "invalid_grant"
 
 
+def test_a_code_is_good_for_the_resource_that_it_was_given_for(product: SignedIn, browser: Browser) -> None:
+    rest, found = product.world.url, f"{product.world.url}/mcp"
+
+    for asked, other in ((None, found), (rest, found), (found, rest)):
+        client = product.client(resource=asked)
+        code = client.code(browser)
+        for resource in (other, f"{found}/x", "https://evil.example.net", "mcp"):
+            refused = client.redeem(code, resource=resource)
+            assert (refused.status_code, refused.json()["error"]) == (400, "invalid_target"), (asked, resource)
+        assert client.redeem(code, resource=asked).status_code == 200, "a wrong guess does not use it up"
+
+
 def test_every_answer_of_the_authorization_endpoint_says_who_answers(product: SignedIn, browser: Browser) -> None:
     back = browser.over_google(browser.decide(browser.open(product.chatgpt().authorize_url())))
     refused = browser.open(product.chatgpt().authorize_url(scope="bogus"))
