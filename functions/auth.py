@@ -124,7 +124,7 @@ class Auth:
     async def consent(self, incoming: Incoming) -> Response:
         """POST /oauth/consent: what the user has decided."""
         form = await self._browser.form(incoming)
-        tab, sealed = self._tab(form["form_token"], incoming.request)
+        tab, sealed = self._tab(form.fields.get("form_token", ""), incoming.request)
         allowed = form.switches["capability"]
         if form["decision"] == "allow" and allowed:
             return self._kept(self._browser.see_other(await self._linking.consented(sealed, tab, allowed, incoming.deadline)), tab)
@@ -180,7 +180,7 @@ class Auth:
         if deed == "sign_in":
             tab = _new_tab()
             return self._kept(self._browser.see_other(await self._linking.to_account(tab, incoming.deadline)), tab)
-        user = self._session.of_form(form["form_token"], session)
+        user = self._session.of_form(form.fields.get("form_token", ""), session)
         return await self._taken_back(deed, user, form, incoming)
 
     async def _taken_back(self, deed: str, user: str, form: Form, incoming: Incoming) -> Response:

@@ -5,6 +5,7 @@ import dataclasses
 import secrets
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from urllib.parse import parse_qsl, quote, quote_from_bytes, unquote, unquote_to_bytes, urlsplit
 
@@ -261,6 +262,22 @@ def test_two_tabs_both_come_back(product: SignedIn, browser: Browser) -> None:
     assert [back.status_code for back in backs] == [303, 303]
 
 
+@pytest.mark.parametrize("click", ["first", "second"])
+def test_a_double_click_on_allow_leads_to_google_and_to_one_code(product: SignedIn, browser: Browser, click: str) -> None:
+    client = product.client()
+    page, before = browser.open(client.authorize_url()), stored(product, "codes")
+    fields = [("decision", "allow"), ("capability", "calendar"), ("form_token", form_token(page))]
+
+    with ThreadPoolExecutor(2) as threads:
+        to_google = list(threads.map(lambda _: browser.post("/oauth/consent", fields), range(2)))
+
+    assert [answer.status_code for answer in to_google] == [303, 303]
+    assert all(answer.headers["location"].startswith(product.google.url) for answer in to_google)
+    back = browser.over_google(to_google[0 if click == "first" else 1], MEI)
+    assert stored(product, "codes") - before == 1
+    assert client.redeem(answered(back)["code"]).status_code == 200
+
+
 @pytest.mark.parametrize("token", [None, "", "x", "foreign"])
 def test_a_form_without_its_token_is_refused(product: SignedIn, browser: Browser, token: str | None) -> None:
     browser.open(product.client().authorize_url())
@@ -272,7 +289,18 @@ def test_a_form_without_its_token_is_refused(product: SignedIn, browser: Browser
 
     answer = browser.post("/oauth/consent", fields)
 
-    assert (answer.status_code, refused_on_a_page(answer)) == (422 if token is None else 403, True), said(answer)
+    assert (answer.status_code, refused_on_a_page(answer)) == (403, True), said(answer)
+
+
+@pytest.mark.parametrize("token", [None, "", "x"])
+def test_a_form_of_the_account_page_without_its_token_changes_nothing(product: SignedIn, browser: Browser, token: str | None) -> None:
+    product.client(name="Stays").connect(browser, MEI)
+    browser.account(MEI)
+
+    answer = browser.post("/account", [("do", "delete"), ("sure", "yes"), *([("form_token", token)] if token is not None else [])])
+
+    assert (answer.status_code, refused_on_a_page(answer)) == (403, True), said(answer)
+    assert "Stays" in browser.open("/account").text
 
 
 def test_a_form_that_another_site_sends_is_refused(product: SignedIn, browser: Browser) -> None:
@@ -510,7 +538,7 @@ def test_whoever_has_a_network_of_addresses_registers_no_more_than_whoever_has_o
 
 def test_a_flood_of_registrations_leaves_no_more_than_it_may(product: SignedIn) -> None:
     product.client()
-    http, before = product.world.http, clients_kept(product)
+    http, before = product.world.http, stored(product, "clients")
 
     told = [
         http.post(
@@ -522,16 +550,17 @@ def test_a_flood_of_registrations_leaves_no_more_than_it_may(product: SignedIn) 
     ]
 
     made = [answer.json()["client_id"] for answer in told if answer.status_code == 201]
-    assert len(made) == clients_kept(product) - before == 20
+    assert len(made) == stored(product, "clients") - before == 20
     assert len({client_id for client_id in made if client_id.startswith("c-") and len(client_id) == 24}) == 20, (
         "and none is named as it asked"
     )
     assert {answer.status_code for answer in told} == {201, 429}
 
 
-def clients_kept(product: SignedIn) -> int:
+def stored(product: SignedIn, collection: str) -> int:
+    """How many of a kind the store holds."""
     with closing(sqlite3.connect(product.world.folder / "cantilever.db")) as file:
-        return int(file.execute("SELECT count(*) FROM documents WHERE collection = 'clients'").fetchone()[0])
+        return int(file.execute("SELECT count(*) FROM documents WHERE collection = ?", [collection]).fetchone()[0])
 
 
 @pytest.mark.parametrize("size", [8 * 1024 + 1, 17 * 1024, 2 * 1024 * 1024])
