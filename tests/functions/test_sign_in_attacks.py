@@ -1,9 +1,12 @@
 """What strangers do to a sign-in (reliability.md T1 to T14, T31, T32, T34, T35, T37 to T39, T50; A5 and A7). Each answer is a page or JSON of
 ours, and never a 5xx."""
 
+import asyncio
 import dataclasses
 import secrets
 import sqlite3
+import statistics
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -555,6 +558,37 @@ def test_a_flood_of_registrations_leaves_no_more_than_it_may(product: SignedIn) 
         "and none is named as it asked"
     )
     assert {answer.status_code for answer in told} == {201, 429}
+
+
+async def test_others_are_served_while_registrations_flood_in(product: SignedIn) -> None:
+    chatgpt = product.chatgpt().authorize_url()
+    async with httpx.AsyncClient(base_url=product.world.url, trust_env=False, timeout=60) as http:
+
+        async def flood() -> set[int]:
+            return {await registered_from(http, f"203.0.113.{110 + number % 2}") for number in range(500)}
+
+        async def waited() -> float:
+            """For the keys, as a client does that has nothing to do with it, and for the consent page, as a person."""
+            began = time.perf_counter()
+            for path in ("/oauth/jwks", chatgpt):
+                assert (await http.get(path)).status_code == 200
+            return time.perf_counter() - began
+
+        alone = [await waited() for _ in range(50)]
+        flooding, beside = asyncio.create_task(flood()), []
+        while not flooding.done():
+            beside.append(await waited())
+
+        assert await flooding == {201, 429}
+        assert len(beside) > 50
+        assert statistics.median(beside) < 10 * statistics.median(alone), "three to four times, on an idle machine"
+        assert await registered_from(http, "203.0.113.112") == 201
+
+
+async def registered_from(http: httpx.AsyncClient, address: str) -> int:
+    """The status of a registration."""
+    told = await http.post("/oauth/register", json={"redirect_uris": [CALLBACK]}, headers={"x-forwarded-for": address})
+    return told.status_code
 
 
 def stored(product: SignedIn, collection: str) -> int:
