@@ -20,10 +20,9 @@ from functions.adapters.http.browser import Browser
 from functions.adapters.http.forms import Form
 from functions.capabilities import CATALOGUE
 from functions.core.account_session import AccountSession
-from functions.core.browser_views import (
-    GoodbyeView,
-)
+from functions.core.browser_views import GoodbyeView
 from functions.core.capability import Catalogue
+from functions.core.claimed import destination
 from functions.core.errors import CantileverError, Invalid, NotFound
 from functions.core.oauth.account import Accounts
 from functions.core.oauth.authorize import SentBack
@@ -215,7 +214,7 @@ class Auth:
         if back.error.error == "access_denied":
             return self._browser.page(self._views.denied(back), incoming.request)
         incoming.failed(back.error)
-        return self._browser.problem(back.error, incoming.request, "client")
+        return self._browser.problem(back.error, incoming.request, "client", wanted=destination(back.url))
 
     def _gone(self, view: GoodbyeView, incoming: Incoming) -> Response:
         response = self._browser.page(view, incoming.request)

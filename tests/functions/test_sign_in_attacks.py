@@ -88,6 +88,8 @@ def test_a_registered_hostile_client_makes_no_open_redirector_of_us(product: Sig
     ):
         page = browser.open(evil.authorize_url(**wrong))
         assert refused_on_a_page(page), (wrong, said(page))
+        assert "evil.example.net" in said(page), "a person sees who asks so"
+        assert 'href="https://evil' not in page.text
     denied = browser.decide(browser.open(evil.authorize_url()), decision="deny")
     assert denied.status_code == 200
     assert "evil.example.net" in denied.text, "a person sees where the link leads"
