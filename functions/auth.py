@@ -20,10 +20,9 @@ from functions.adapters.http.browser import Browser
 from functions.adapters.http.forms import Form
 from functions.capabilities import CATALOGUE
 from functions.core.account_session import AccountSession
-from functions.core.browser_views import (
-    GoodbyeView,
-)
+from functions.core.browser_views import GoodbyeView
 from functions.core.capability import Catalogue
+from functions.core.claimed import destination
 from functions.core.errors import CantileverError, Invalid, NotFound
 from functions.core.oauth.account import Accounts
 from functions.core.oauth.authorize import SentBack
@@ -124,7 +123,7 @@ class Auth:
     async def consent(self, incoming: Incoming) -> Response:
         """POST /oauth/consent: what the user has decided."""
         form = await self._browser.form(incoming)
-        tab, sealed = self._tab(form["form_token"], incoming.request)
+        tab, sealed = self._tab(form.fields.get("form_token", ""), incoming.request)
         allowed = form.switches["capability"]
         if form["decision"] == "allow" and allowed:
             return self._kept(self._browser.see_other(await self._linking.consented(sealed, tab, allowed, incoming.deadline)), tab)
@@ -180,7 +179,7 @@ class Auth:
         if deed == "sign_in":
             tab = _new_tab()
             return self._kept(self._browser.see_other(await self._linking.to_account(tab, incoming.deadline)), tab)
-        user = self._session.of_form(form["form_token"], session)
+        user = self._session.of_form(form.fields.get("form_token", ""), session)
         return await self._taken_back(deed, user, form, incoming)
 
     async def _taken_back(self, deed: str, user: str, form: Form, incoming: Incoming) -> Response:
@@ -215,7 +214,7 @@ class Auth:
         if back.error.error == "access_denied":
             return self._browser.page(self._views.denied(back), incoming.request)
         incoming.failed(back.error)
-        return self._browser.problem(back.error, incoming.request, "client")
+        return self._browser.problem(back.error, incoming.request, "client", wanted=destination(back.url))
 
     def _gone(self, view: GoodbyeView, incoming: Incoming) -> Response:
         response = self._browser.page(view, incoming.request)

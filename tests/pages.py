@@ -33,7 +33,7 @@ FIELDS: dict[str, tuple[str, tuple[tuple[str | int, ...], ...]]] = {
     "scope": ("consent", (("choices", 0, "scopes", 0),)),
     "redirect": ("denied", (("client", "destination", "shown"), ("back",))),
     "state": ("consent", (("form_token",), ("action",), ("person",))),
-    "error": ("problem-client", (("detail",), ("reference",))),
+    "error": ("problem-asked", (("detail",), ("reference",), ("destination", "shown"))),
 }
 """What others choose on a page: field -> page and the places that it stands in."""
 

@@ -84,6 +84,7 @@ def pages(language: str = "en") -> Mapping[str, View]:
         "goodbye-left": GoodbyeView("google", left_at_google=True),
         **{f"problem-{problem}": ProblemView(problem, "Words for the developer.", "4f1c0a9b77d2e810") for problem in get_args(Problem)},
         "problem": ProblemView("later", ""),
+        "problem-asked": ProblemView("client", "Words for the developer.", destination=IMPOSTOR.destination),
     }
 
 

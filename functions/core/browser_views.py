@@ -134,6 +134,8 @@ class ProblemView:
     """For whoever looks after the client or the deployment, in English; "" where there is no more to say."""
     reference: str | None = None
     """What the owner finds in the log."""
+    destination: Destination | None = None
+    """Where the client that asks wrongly wanted to go back to, if that is its own."""
 
 
 View = ConsentView | AccountView | DeniedView | GoodbyeView | ProblemView

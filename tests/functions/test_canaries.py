@@ -12,9 +12,11 @@ from urllib.parse import quote, quote_plus
 import httpx
 import pytest
 
+from infra.local.google_emulator.people import JONAS, MEI
 from tests import signin
 from tests.mcp import NEW, posted
 from tests.signin import CALLBACK, CHATGPT_CALLBACK, CHATGPT_ID, CHATGPT_SECRET, Browser, Client, SignedIn, form_token
+from tests.world import on_firestore
 
 API_KEY = "sk-canary-of-the-models-api-key-0815"
 PROMPT = "canary-prompt-weather-in-Paris-4711"
@@ -25,6 +27,9 @@ MODEL_FAULTS = ("401", "500", "content_filter", "html")
 GOOGLE_FAULTS = ("500", "503", "html")
 REFRESH_FAULTS = ("internal_failure", "invalid_client", "invalid_grant")
 API_FAULTS = ("401", "quotaExceeded", "429", "500", "html")
+
+KEPT = {("conversations", "prompt"), ("turns", "prompt"), ("google_grants", "e-mail")}
+"""What the store is meant to hold as it is: the transcript, and the address that the account page shows."""
 
 
 @dataclass
@@ -68,6 +73,10 @@ class Walk:
             if name not in but and any(spelled in text for value in values for spelled in _spellings(value))
         ]
 
+    def kept(self, documents: Collection[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Which of them are in documents of which collection."""
+        return {(collection, name) for collection, body in documents for name in self.hits(body)}
+
 
 def _spellings(value: str) -> set[str]:
     """A value, and of a token with parts the last, which is the secret one."""
@@ -78,11 +87,7 @@ def _spellings(value: str) -> set[str]:
 @pytest.fixture(scope="module")
 def walked() -> Iterator[Walk]:
     with signin.started(OPENAI_API_KEY=API_KEY, MCP_CHAT="on") as product:
-        walk = Walk(product)
-        walk.listen(product.world.http)
-        walk.plant("client secret", CHATGPT_SECRET, product.google.client.secret)
-        walk.plant("API key", API_KEY)
-        walk.plant("prompt", PROMPT)
+        walk = _begun(product)
         _succeed(walk)
         _fail_at_the_token_endpoint(walk)
         _fail_in_the_browser(walk)
@@ -90,6 +95,16 @@ def walked() -> Iterator[Walk]:
         _fail_at_the_model(walk)
         _end_with_goodbye(walk)
         yield walk
+
+
+def _begun(product: SignedIn) -> Walk:
+    walk = Walk(product)
+    walk.listen(product.world.http)
+    walk.plant("client secret", CHATGPT_SECRET, product.google.client.secret)
+    walk.plant("API key", API_KEY)
+    walk.plant("prompt", PROMPT)
+    walk.plant("e-mail", MEI.email, JONAS.email)
+    return walk
 
 
 def _connected(walk: Walk, browser: Browser, client: Client) -> Mapping[str, str]:
@@ -284,7 +299,7 @@ def _stored(folder: Path) -> list[tuple[str, str]]:
 
 def test_all_of_them_were_there(walked: Walk) -> None:
     names = ["client secret", "code", "verifier", "our access token", "our refresh token", "Google's access token"]
-    assert sorted(walked.canaries) == sorted([*names, "Google's refresh token", "API key", "form token", "cookie", "prompt"])
+    assert sorted(walked.canaries) == sorted([*names, "Google's refresh token", "API key", "form token", "cookie", "prompt", "e-mail"])
     assert all(walked.canaries.values())
     statuses = {status for _, status, _ in walked.failures}
     assert {400, 401, 403, 404, 405, 413, 415, 422, 502, 503} <= statuses, statuses
@@ -314,8 +329,35 @@ def test_googles_tokens_are_in_no_answer_and_the_model_sees_the_prompt_alone(wal
     assert len(walked.told) > len(walked.failures) + 20
 
 
-def test_none_is_in_the_store_but_what_the_user_said(walked: Walk) -> None:
-    assert walked.hits(walked.plain, but=["prompt"]) == []
+def test_none_is_in_the_store_but_what_is_meant_to_be(walked: Walk) -> None:
+    assert walked.hits(walked.plain, but=["prompt", "e-mail"]) == []
     assert JWT.search(walked.plain) is None
-    assert {collection for collection, body in walked.stored if walked.hits(body)} <= {"conversations", "turns"}
+    assert walked.kept(walked.stored) == KEPT
     assert PROMPT in walked.plain, "the transcript is what it is meant to be in"
+
+
+def test_none_is_in_firestore_but_what_is_meant_to_be(firestore_emulator: str) -> None:
+    store = on_firestore(firestore_emulator)
+    with signin.started(**store, OPENAI_API_KEY=API_KEY, MCP_CHAT="on") as product:
+        walk = _begun(product)
+        _succeed(walk)
+        documents = _in_firestore(firestore_emulator, store["GOOGLE_CLOUD_PROJECT"])
+        written = walk.hits(product.world.output)
+
+    whole = "\n".join(body for _, body in documents)
+    assert {collection for collection, _ in documents} >= {"clients", "codes", "families", "google_grants"}
+    assert JWT.search(whole) is None
+    assert walk.kept(documents) == KEPT
+    assert written == []
+
+
+def _in_firestore(address: str, project: str) -> list[tuple[str, str]]:
+    """Each document, as `Walk.stored` has it: every field, and nothing of it encoded but its random stamp."""
+    found = []
+    with httpx.Client(base_url=f"http://{address}/v1/projects/{project}/databases/(default)", trust_env=False) as http:
+        collections = http.post("/documents:listCollectionIds", json={}, headers={"Authorization": "Bearer owner"}).json()["collectionIds"]
+        for collection in collections:
+            page = http.get(f"/documents/{collection}", params={"pageSize": 1000}).json()
+            assert "nextPageToken" not in page
+            found += [(collection, json.dumps(document, ensure_ascii=False)) for document in page["documents"]]
+    return found

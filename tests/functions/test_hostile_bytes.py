@@ -279,6 +279,44 @@ def test_what_is_only_unusual_is_answered(world: World, name: str) -> None:
     assert sent_raw(world, ACCEPTED[name])[0] == 200
 
 
+LONG = b"CANARY {{7*7}} %s \\r\\n \xc3\xa9 \x9b31m".ljust(100_000, b"a")
+"""What a log would have to escape, or cut."""
+
+LOGGED = {
+    **{
+        name: framed(LENGTH + name.encode() + b": " + LONG + b"\r\n")
+        for name in ("User-Agent", "Referer", "X-Forwarded-For", "traceparent", "X-Cloud-Trace-Context", "Cookie")
+    },
+    "Authorization": framed(LENGTH + b"Authorization: Bearer " + LONG + b"\r\n"),
+    "Origin": framed(LENGTH + b"Origin: https://" + LONG + b"\r\n"),
+    "a message": framed(b"Content-Length: %d\r\n" % (len(LONG) + 13), b'{"query": "' + LONG[:17] + b"b" * (len(LONG) - 17) + b'"}'),
+    "a name": framed(b"Content-Length: %d\r\n" % (len(LONG) + 7), b'{"' + LONG[:17] + b"b" * (len(LONG) - 17) + b'": 1}'),
+}
+"""100 KB at each place that a log may take words from."""
+
+
+@pytest.mark.parametrize("with_execution_ids", ["false", "true"])
+def test_a_hundred_kilobytes_anywhere_make_one_short_line_in_the_log(with_execution_ids: str) -> None:
+    with started(GOOGLE_CLOUD_PROJECT="demo-log", LOG_EXECUTION_ID=with_execution_ids) as world:
+        statuses = [sent_raw(world, request)[0] for request in LOGGED.values()]
+        output = world.output
+
+    assert [json.loads(line)["status"] for line in output.splitlines()] == statuses
+    assert set(statuses) == {200, 401, 422}
+    assert max(map(len, output.splitlines())) < 1024
+    assert "CANARY" not in output
+
+
+def test_an_execution_id_of_the_callers_own_forges_no_line() -> None:
+    """The framework writes it whole, where LOG_EXECUTION_ID is on."""
+    told = b'CANARY"}}\\n{"severity": "ERROR", "message": "forged"} \x9b31m'.ljust(100_000, b"a")
+    with started(LOG_EXECUTION_ID="true") as world:
+        assert sent_raw(world, framed(LENGTH + b"Function-Execution-Id: " + told + b"\r\n"))[0] == 200
+        (line,) = world.output.splitlines()
+
+    assert json.loads(line)["logging.googleapis.com/labels"] == {"execution_id": told.decode("latin-1")}
+
+
 async def test_two_framings_are_refused_whatever_the_parser_lets_pass() -> None:
     async def never(incoming: Incoming) -> Response:
         raise AssertionError(incoming)

@@ -104,7 +104,7 @@ def test_every_page_fits_a_phone_and_leaves_nobody_out(looks: Any, scheme: str, 
 
     assert [name for name, look in found.items() if look["width"] > 320] == []
     assert {name: look["faults"] for name, look in found.items() if look["faults"]} == {}
-    assert len(found) == 15 + len(get_args(Problem))
+    assert len(found) == 16 + len(get_args(Problem))
 
 
 def test_dark_is_dark_and_light_is_light(looks: Any) -> None:

@@ -1,10 +1,14 @@
 """What strangers do to a sign-in (reliability.md T1 to T14, T31, T32, T34, T35, T37 to T39, T50; A5 and A7). Each answer is a page or JSON of
 ours, and never a 5xx."""
 
+import asyncio
 import dataclasses
 import secrets
 import sqlite3
+import statistics
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from urllib.parse import parse_qsl, quote, quote_from_bytes, unquote, unquote_to_bytes, urlsplit
 
@@ -84,6 +88,8 @@ def test_a_registered_hostile_client_makes_no_open_redirector_of_us(product: Sig
     ):
         page = browser.open(evil.authorize_url(**wrong))
         assert refused_on_a_page(page), (wrong, said(page))
+        assert "evil.example.net" in said(page), "a person sees who asks so"
+        assert 'href="https://evil' not in page.text
     denied = browser.decide(browser.open(evil.authorize_url()), decision="deny")
     assert denied.status_code == 200
     assert "evil.example.net" in denied.text, "a person sees where the link leads"
@@ -261,6 +267,22 @@ def test_two_tabs_both_come_back(product: SignedIn, browser: Browser) -> None:
     assert [back.status_code for back in backs] == [303, 303]
 
 
+@pytest.mark.parametrize("click", ["first", "second"])
+def test_a_double_click_on_allow_leads_to_google_and_to_one_code(product: SignedIn, browser: Browser, click: str) -> None:
+    client = product.client()
+    page, before = browser.open(client.authorize_url()), stored(product, "codes")
+    fields = [("decision", "allow"), ("capability", "calendar"), ("form_token", form_token(page))]
+
+    with ThreadPoolExecutor(2) as threads:
+        to_google = list(threads.map(lambda _: browser.post("/oauth/consent", fields), range(2)))
+
+    assert [answer.status_code for answer in to_google] == [303, 303]
+    assert all(answer.headers["location"].startswith(product.google.url) for answer in to_google)
+    back = browser.over_google(to_google[0 if click == "first" else 1], MEI)
+    assert stored(product, "codes") - before == 1
+    assert client.redeem(answered(back)["code"]).status_code == 200
+
+
 @pytest.mark.parametrize("token", [None, "", "x", "foreign"])
 def test_a_form_without_its_token_is_refused(product: SignedIn, browser: Browser, token: str | None) -> None:
     browser.open(product.client().authorize_url())
@@ -272,7 +294,18 @@ def test_a_form_without_its_token_is_refused(product: SignedIn, browser: Browser
 
     answer = browser.post("/oauth/consent", fields)
 
-    assert (answer.status_code, refused_on_a_page(answer)) == (422 if token is None else 403, True), said(answer)
+    assert (answer.status_code, refused_on_a_page(answer)) == (403, True), said(answer)
+
+
+@pytest.mark.parametrize("token", [None, "", "x"])
+def test_a_form_of_the_account_page_without_its_token_changes_nothing(product: SignedIn, browser: Browser, token: str | None) -> None:
+    product.client(name="Stays").connect(browser, MEI)
+    browser.account(MEI)
+
+    answer = browser.post("/account", [("do", "delete"), ("sure", "yes"), *([("form_token", token)] if token is not None else [])])
+
+    assert (answer.status_code, refused_on_a_page(answer)) == (403, True), said(answer)
+    assert "Stays" in browser.open("/account").text
 
 
 def test_a_form_that_another_site_sends_is_refused(product: SignedIn, browser: Browser) -> None:
@@ -510,7 +543,7 @@ def test_whoever_has_a_network_of_addresses_registers_no_more_than_whoever_has_o
 
 def test_a_flood_of_registrations_leaves_no_more_than_it_may(product: SignedIn) -> None:
     product.client()
-    http, before = product.world.http, clients_kept(product)
+    http, before = product.world.http, stored(product, "clients")
 
     told = [
         http.post(
@@ -522,16 +555,48 @@ def test_a_flood_of_registrations_leaves_no_more_than_it_may(product: SignedIn) 
     ]
 
     made = [answer.json()["client_id"] for answer in told if answer.status_code == 201]
-    assert len(made) == clients_kept(product) - before == 20
+    assert len(made) == stored(product, "clients") - before == 20
     assert len({client_id for client_id in made if client_id.startswith("c-") and len(client_id) == 24}) == 20, (
         "and none is named as it asked"
     )
     assert {answer.status_code for answer in told} == {201, 429}
 
 
-def clients_kept(product: SignedIn) -> int:
+async def test_others_are_served_while_registrations_flood_in(product: SignedIn) -> None:
+    chatgpt = product.chatgpt().authorize_url()
+    async with httpx.AsyncClient(base_url=product.world.url, trust_env=False, timeout=60) as http:
+
+        async def flood() -> set[int]:
+            return {await registered_from(http, f"203.0.113.{110 + number % 2}") for number in range(500)}
+
+        async def waited() -> float:
+            """For the keys, as a client does that has nothing to do with it, and for the consent page, as a person."""
+            began = time.perf_counter()
+            for path in ("/oauth/jwks", chatgpt):
+                assert (await http.get(path)).status_code == 200
+            return time.perf_counter() - began
+
+        alone = [await waited() for _ in range(50)]
+        flooding, beside = asyncio.create_task(flood()), []
+        while not flooding.done():
+            beside.append(await waited())
+
+        assert await flooding == {201, 429}
+        assert len(beside) > 50
+        assert statistics.median(beside) < 10 * statistics.median(alone), "three to four times, on an idle machine"
+        assert await registered_from(http, "203.0.113.112") == 201
+
+
+async def registered_from(http: httpx.AsyncClient, address: str) -> int:
+    """The status of a registration."""
+    told = await http.post("/oauth/register", json={"redirect_uris": [CALLBACK]}, headers={"x-forwarded-for": address})
+    return told.status_code
+
+
+def stored(product: SignedIn, collection: str) -> int:
+    """How many of a kind the store holds."""
     with closing(sqlite3.connect(product.world.folder / "cantilever.db")) as file:
-        return int(file.execute("SELECT count(*) FROM documents WHERE collection = 'clients'").fetchone()[0])
+        return int(file.execute("SELECT count(*) FROM documents WHERE collection = ?", [collection]).fetchone()[0])
 
 
 @pytest.mark.parametrize("size", [8 * 1024 + 1, 17 * 1024, 2 * 1024 * 1024])
@@ -573,6 +638,18 @@ def test_a_code_is_good_once_and_for_whom_it_was_given(product: SignedIn, browse
     assert client.redeem(code).json()["error"] == "invalid_grant"
     assert product.call("list_calendar_events", tokens.json()["access_token"]).status_code == 401, "a replay ends what it began"
     assert client.refresh(tokens.json()["refresh_token"]).json()["error"] == "invalid_grant"
+
+
+def test_a_code_is_good_for_the_resource_that_it_was_given_for(product: SignedIn, browser: Browser) -> None:
+    rest, found = product.world.url, f"{product.world.url}/mcp"
+
+    for asked, other in ((None, found), (rest, found), (found, rest)):
+        client = product.client(resource=asked)
+        code = client.code(browser)
+        for resource in (other, f"{found}/x", "https://evil.example.net", "mcp"):
+            refused = client.redeem(code, resource=resource)
+            assert (refused.status_code, refused.json()["error"]) == (400, "invalid_target"), (asked, resource)
+        assert client.redeem(code, resource=asked).status_code == 200, "a wrong guess does not use it up"
 
 
 def test_every_answer_of_the_authorization_endpoint_says_who_answers(product: SignedIn, browser: Browser) -> None:

@@ -21,7 +21,7 @@ from functions.adapters.http.incoming import FORM, Incoming
 from functions.adapters.http.languages import Language, language_of
 from functions.core import errors
 from functions.core.browser_views import AccountView, ConsentView, DeniedView, GoodbyeView, Problem, ProblemView, View
-from functions.core.claimed import destination, shown
+from functions.core.claimed import Destination, destination, shown
 from functions.core.errors import CantileverError, Forbidden, Invalid
 from functions.core.oauth.wire import Declined, NotConnected, OAuthError, Turned
 
@@ -102,10 +102,20 @@ class Browser:
         """
         return self._drawn(view, request, 200, form_goes_to)
 
-    def problem(self, error: CantileverError, request: Request, kind: Problem | None = None, reference: str | None = None) -> Response:
-        """The page that tells a fault, with its status. `kind`: what a person can do about it, where its class does not say."""
+    def problem(
+        self,
+        error: CantileverError,
+        request: Request,
+        kind: Problem | None = None,
+        reference: str | None = None,
+        wanted: Destination | None = None,
+    ) -> Response:
+        """The page that tells a fault, with its status.
+
+        `kind`: what a person can do about it, where its class does not say. `wanted`: where a client wanted the browser to go back to.
+        """
         usual: Problem = next((PROBLEMS[base] for base in type(error).__mro__ if base in PROBLEMS), "ours")
-        response = self._drawn(ProblemView(kind or usual, error.message, reference), request, status_of(error), ())
+        response = self._drawn(ProblemView(kind or usual, error.message, reference, wanted), request, status_of(error), ())
         told = failure(error).headers
         response.headers.update({name: told[name] for name in ("Allow", "Retry-After", "Connection") if name in told})
         return response
