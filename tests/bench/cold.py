@@ -29,7 +29,7 @@ MEMORY_GOALS = {MANIFEST: 70.0, CHAT_FIRESTORE: 110.0}
 
 METHOD = f"""A process is launched as Google launches it (`functions-framework --target=…`, gunicorn with one worker), pinned to one core, and asked every
 2 ms until it gives the right answer: the greeting, the OpenAPI document, a turn of chat with the model's text, read and written in its store, the
-list of tools over MCP. With sign-in: the authorization server's metadata; the same turn, and the profile over MCP, of somebody who shows a
+list of tools over MCP. With sign-in: the authorization server's keys; the same turn, and the profile over MCP, of somebody who shows a
 token, which is verified and whose grant is read. {ROUNDS} launches of each, interleaved, after one that is not counted (compiled bytecode and page cache are warm);
 medians, and the ratio round by round. Memory is the proportional set size of master and worker together, {IDLE_SECONDS:g} s after the first answer; processor time is the tree's until then."""
 
@@ -90,22 +90,24 @@ async def _candidates(model: str, stack: contextlib.ExitStack) -> Mapping[str, C
     with contextlib.suppress(emulators.Missing):
         firestore = machine.firestore(stack.enter_context(emulators.firestore()))
         people = await signed_in.on_firestore(firestore, 1)
-        known, shown = {**firestore, **people.environment}, {"Authorization": f"Bearer {people.tokens[0]}"}
+        readers = await signed_in.on_firestore(firestore, 1, signed_in.MCP)
         profile, headers = wire.mcp_message("2026-07-28", "tools/call", name=GET_PROFILE, arguments={})
         found |= {
             CHAT_FIRESTORE: Candidate(lambda: machine.product("chat", model, **firestore), "/chat", answered, question),
             AUTH: Candidate(
-                lambda: machine.product("auth", model, **known),
-                "/.well-known/oauth-authorization-server",
-                lambda body: json.loads(body)["issuer"] == signed_in.ISSUER,
+                lambda: machine.product("auth", model, **firestore, **people.environment),
+                "/oauth/jwks",
+                lambda body: bool(json.loads(body)["keys"]),
             ),
-            CHAT_SIGNED_IN: Candidate(lambda: machine.product("chat", model, **known), "/chat", answered, question, shown),
+            CHAT_SIGNED_IN: Candidate(
+                lambda: machine.product("chat", model, **firestore, **people.environment), "/chat", answered, question, people.shown
+            ),
             MCP_SIGNED_IN: Candidate(
-                lambda: machine.product("mcp", model, **known),
+                lambda: machine.product("mcp", model, **firestore, **readers.environment),
                 "/mcp",
                 lambda body: json.loads(body)["result"]["structuredContent"]["id"] == signed_in.person(0).user,
                 profile,
-                headers | shown,
+                headers | readers.shown,
             ),
         }
     return found

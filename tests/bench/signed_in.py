@@ -28,6 +28,7 @@ from tests import signin
 from tests.deadlines import soon
 
 ISSUER = "http://localhost:8080"
+MCP = f"{ISSUER}/mcp"
 CLIENT = "c-bench"
 LIVES = timedelta(hours=2)
 AT_ONCE = 100
@@ -42,6 +43,11 @@ class People:
     """What a product that knows them is started with."""
     tokens: Sequence[str]
 
+    @property
+    def shown(self) -> Mapping[str, str]:
+        """What the first of them sends."""
+        return {"Authorization": f"Bearer {self.tokens[0]}"}
+
 
 NOBODY = People({}, ())
 
@@ -51,15 +57,15 @@ def person(number: int) -> Bearer:
     return Bearer(user=user_of(f"person {number}"), client_id=CLIENT, family=f"f-{number}")
 
 
-async def signed_in(documents: Documents, many: int) -> People:
-    """Let so many people connect, on this store."""
+async def signed_in(documents: Documents, many: int, resource: str = ISSUER) -> People:
+    """Let so many people connect, on this store; their tokens are for `resource`."""
     environment = {**signin.switched_on(), "PUBLIC_BASE_URL": ISSUER}
     signer, now = Es256Signer(environment["TOKEN_SIGNING_KEYS"]), datetime.now(UTC)
     bearers = [person(number) for number in range(many)]
     for first in range(0, many, AT_ONCE):
         writes = [write for bearer in bearers[first : first + AT_ONCE] for write in _records(bearer, now)]
         await documents.commit(writes, soon(60))
-    return People(environment, [signer.sign(claims(bearer, now)) for bearer in bearers])
+    return People(environment, [signer.sign(claims(bearer, now, resource)) for bearer in bearers])
 
 
 async def on_sqlite(folder: Path, many: int) -> People:
@@ -73,20 +79,20 @@ async def on_sqlite(folder: Path, many: int) -> People:
     return People({**people.environment, "STORE": f"sqlite:{path}"}, people.tokens)
 
 
-async def on_firestore(store: Mapping[str, str], many: int) -> People:
+async def on_firestore(store: Mapping[str, str], many: int, resource: str = ISSUER) -> People:
     """The same, on a Firestore as `machine.firestore` names it."""
     documents = FirestoreDocuments(store["GOOGLE_CLOUD_PROJECT"], emulator_host=store["FIRESTORE_EMULATOR_HOST"])
     try:
-        return await signed_in(documents, many)
+        return await signed_in(documents, many, resource)
     finally:
         await documents.close()
 
 
-def claims(bearer: Bearer, now: datetime) -> AccessClaims:
+def claims(bearer: Bearer, now: datetime, resource: str = ISSUER) -> AccessClaims:
     """What the token of somebody says."""
     return AccessClaims(
         iss=ISSUER,
-        aud=ISSUER,
+        aud=resource,
         sub=bearer.user,
         client_id=bearer.client_id,
         scope="calendar docs",
