@@ -113,7 +113,7 @@ class Toolbox:
         """Where an answer to this conversation may lead."""
         ours = [beginning for operation in self.operations.values() for api in operation.apis for beginning in api.links]
         named = [message.text for message in said if isinstance(message, User) and message.own]
-        return Links.of([*self.links, *self.access.links, *ours], named)
+        return Links([*self.links, *self.access.links, *ours], named)
 
     def _require_confirmed(self, operation: Operation, arguments: bytes | str) -> None:
         if operation.read_only:

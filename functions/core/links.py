@@ -8,8 +8,9 @@ each does it in its own way; a host that is named without scheme and path is no 
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import urlsplit
 
 _IMAGE = re.compile(r"!\[([^\[\]]*)\](?:\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)|\[[^\[\]]*\])")
@@ -32,23 +33,26 @@ _ESCAPE = re.compile(r"\\([:/.])")
 _SYNTAX = re.compile(r"(\])(?=[(\[:])|(!)(?=\[)|(<)(?=[A-Za-z/!?][^<>]*=|[A-Za-z][A-Za-z0-9+.-]*:)")
 """What makes a link, a definition of one, an image, or an element with attributes of what stands behind it."""
 
+_PERHAPS = re.compile(r"[&\\<\[\]]|//|www\.|mailto:|\.[A-Za-z]{2,}(?::\d{1,5})?[/?#]", re.I)
+"""What each of the expressions above needs: where there is none of it, as in most answers, there is nothing to limit."""
+
 _NAMED = re.compile(r"(?<![\w@.+-])(?:https?://)?(?:[a-z0-9-]+\.)+[a-z]{2,}(?::\d{1,5})?(?:[/?#][^\s<>\"'()]*)?", re.I | re.A)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Links:
     """Where answers of one turn may lead."""
 
-    ours: frozenset[str]
+    ours: Collection[str]
     """How addresses begin that we name ourselves, up to and into their query if they have one."""
-    users: frozenset[str]
-    """What the user named, without scheme: a host, or an address on it."""
+    said: Collection[str]
+    """What the user wrote."""
 
-    @classmethod
-    def of(cls, ours: Iterable[str], said: Iterable[str]) -> "Links":
-        """With what a user wrote in `said`."""
-        named = (found[0].rstrip(_BEHIND) for text in said for found in _NAMED.finditer(text))
-        return cls(frozenset(ours), frozenset(_without_scheme(address) for address in named))
+    @cached_property
+    def users(self) -> frozenset[str]:
+        """What the user named, without scheme: a host, or an address on it."""
+        named = (found[0].rstrip(_BEHIND) for text in self.said for found in _NAMED.finditer(text))
+        return frozenset(_without_scheme(address) for address in named)
 
     def lead_to(self, address: str) -> bool:
         """Whether an answer may."""
@@ -66,6 +70,8 @@ class Links:
 
     def limit(self, text: str) -> str:
         """An answer with the links that may be there, and without others and images."""
+        if not _PERHAPS.search(text):
+            return text
         text = _ESCAPE.sub(r"\1", _ENTITY.sub(_spelled, text))
         for _ in range(2):  # One may stand in another's description.
             end = text.rfind(">") + 1  # Behind it no element can end, and each search for its end would run through all of it.

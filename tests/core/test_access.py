@@ -157,13 +157,13 @@ async def test_a_refusal_has_a_link_that_asks_for_exactly_what_is_missing(docume
     link = f"https://plugin.example.com/oauth/allow?client_id=c-1&capability={CAPABILITY}"
     assert refused.value.message.endswith(f": {link}")
     assert refused.value.scope == CAPABILITY
-    assert Links.of(access(documents).links, []).lead_to(link)
+    assert Links(access(documents).links, []).lead_to(link)
 
 
 async def test_an_answer_may_lead_to_what_this_client_lacks_and_to_what_another_would_get_it_may_not(documents: Documents) -> None:
     document = Bearer(user="u-ada", client_id="https://client.example/c.json", family="f1")
 
-    ours = Links.of(access(documents, bearer=document).links, [])
+    ours = Links(access(documents, bearer=document).links, [])
 
     assert ours.lead_to("https://plugin.example.com/oauth/allow?client_id=https%3A%2F%2Fclient.example%2Fc.json&capability=calendar")
     assert not ours.lead_to("https://plugin.example.com/oauth/allow?client_id=https%3A%2F%2Fevil.example%2Fc.json&capability=calendar")

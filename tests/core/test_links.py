@@ -27,7 +27,7 @@ OURS = [
     ALLOW,
 ]
 SAID = ["Read https://good.example/guide/start, and what is on Example.org; ask anna@mail.example."]
-LINKS = Links.of(OURS, SAID)
+LINKS = Links(OURS, SAID)
 
 
 class Addresses(HTMLParser):
@@ -205,6 +205,14 @@ def test_no_composition_of_syntax_leads_anywhere_else(text: str) -> None:
     assert {urlsplit(address).hostname for address in leads_to(limited)} <= {"good.example", "example.org", "www.google.com"}
 
 
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.lists(st.sampled_from((*PIECES, "a.de", ":80", "/", "?", "#", "WWW.", "MAILTO:", "ſ.ſſ")), max_size=5).map("".join))
+def test_an_answer_that_is_not_looked_at_would_stay_as_it_is(text: str) -> None:
+    looked_at = LINKS.limit(f"{text} [")  # The bracket makes it look, and is kept.
+
+    assert looked_at == f"{LINKS.limit(text)} ["
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -227,7 +235,7 @@ def test_what_the_user_or_we_named_stays_a_link(address: str) -> None:
 
 
 def test_what_the_user_wrote_to_the_letter_stays_with_its_query() -> None:
-    links = Links.of([], ["What is https://shop.example/item?id=7 about?"])
+    links = Links([], ["What is https://shop.example/item?id=7 about?"])
 
     assert links.limit("[it](https://shop.example/item?id=7)") == "[it](https://shop.example/item?id=7)"
     assert leads_to(links.limit("[it](https://shop.example/item?id=8)")) == set()
