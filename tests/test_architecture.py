@@ -252,3 +252,14 @@ def test_every_route_has_endpoints_and_every_endpoint_a_route() -> None:
     edges = {**plugin.EDGES, "worker": worker.EDGE}
     assert {name: set(edge.endpoints) for name, edge in edges.items()} == {name: set(paths) for name, paths in ROUTES.items()}
     assert plugin.EDGES == {"manifest": manifest.EDGE, "auth": auth.EDGE, "chat": chat.EDGE, "mcp": mcp.EDGE}
+
+
+def test_every_model_is_made_when_it_is_first_used() -> None:
+    bases = {
+        f"{path.stem}.{node.name}": {ast.unparse(base) for base in node.bases}
+        for path in PRODUCT
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef)
+    }
+
+    assert [name for name, names in bases.items() if "BaseModel" in names] == ["shape.Shape"]

@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from functions.core import strict_json
 from functions.core.access_token import AccessClaims
 from functions.core.errors import ChangeRequest, Unauthenticated
 from functions.core.settings import InvalidSettings
+from functions.core.shape import Shape
 
 ALGORITHM = "ES256"
 
@@ -30,7 +31,7 @@ one for an hour. 2 MB at most: ours alone are kept, so that no flood of others d
 _Number = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")]  # 32 octets in base64url: RFC 7518 §6.2
 
 
-class _Header(BaseModel):
+class _Header(Shape):
     """What ours say, and nothing besides: a token does not choose how it is verified, nor by a key from where (RFC 8725 §3.1, §3.10)."""
 
     model_config = ConfigDict(extra="forbid")
@@ -40,11 +41,11 @@ class _Header(BaseModel):
     kid: str
 
 
-class _NotBefore(BaseModel):
+class _NotBefore(Shape):
     nbf: int = 0
 
 
-class _Jwk(BaseModel):
+class _Jwk(Shape):
     """A key as `python -m infra.keys` writes it (RFC 7517)."""
 
     model_config = ConfigDict(extra="forbid")
@@ -60,7 +61,7 @@ class _Jwk(BaseModel):
     use: Literal["sig"]
 
 
-class _Jwks(BaseModel):
+class _Jwks(Shape):
     model_config = ConfigDict(extra="forbid")
 
     keys: Annotated[tuple[_Jwk, ...], Field(min_length=1)]

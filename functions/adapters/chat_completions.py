@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal, NoReturn
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from functions.adapters.credentials import Credential
 from functions.adapters.outgoing import Answer, Outgoing, Request
@@ -17,6 +17,7 @@ from functions.core.deadline import Deadline
 from functions.core.errors import Filtered, Malformed, Refused, Upstream
 from functions.core.model import Assistant, Call, Message, Reply, Result, System, Tool, Usage, User
 from functions.core.providers import Provider
+from functions.core.shape import Shape
 
 SERVER = "The model's server"
 
@@ -56,28 +57,28 @@ class ModelGone(Refused):
     """There is no such model, or not for us; another might do."""
 
 
-class _Function(BaseModel):
+class _Function(Shape):
     name: str
     arguments: str
 
 
-class _ToolCall(BaseModel):
+class _ToolCall(Shape):
     id: str | None = None
     function: _Function
 
 
-class _Message(BaseModel):
+class _Message(Shape):
     content: str | None = None
     refusal: str | None = None
     tool_calls: list[_ToolCall] | None = None
 
 
-class _Choice(BaseModel):
+class _Choice(Shape):
     message: _Message
     finish_reason: Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
 
 
-class _Completion(BaseModel):
+class _Completion(Shape):
     """What we read of a completion; servers differ in the rest."""
 
     choices: Annotated[list[_Choice], Field(min_length=1)]

@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from functions.adapters.outgoing import Answer, Outgoing, Request
 from functions.adapters.single_flight import SingleFlight
 from functions.core.deadline import Deadline
 from functions.core.errors import Refused, Upstream
+from functions.core.shape import Shape
 
 CERTS = "https://www.googleapis.com/oauth2/v3/certs"
 
@@ -36,7 +37,7 @@ MIN_FRESH_SECONDS, MAX_FRESH_SECONDS = 60.0, 24 * 3600.0
 """Google's answers say 5 to 7 hours. A key that Google withdraws is trusted for a day at most, whatever a proxy says."""
 
 
-class Key(BaseModel):
+class Key(Shape):
     """A public RSA key as RFC 7518 §6.3.1 writes it."""
 
     kid: str

@@ -11,12 +11,12 @@ from typing import Literal, TypeVar
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
-from pydantic import BaseModel
 
 from functions.adapters.google_keys import GoogleKeys, Key
 from functions.core import strict_json
 from functions.core.deadline import Deadline
 from functions.core.errors import ChangeRequest, Unauthenticated
+from functions.core.shape import Shape
 
 MAX_TOKEN = 8 * 1024
 """Characters. Google's identity tokens have about 1,000; what is longer is not even taken apart (reliability.md B22)."""
@@ -25,14 +25,14 @@ LEEWAY_SECONDS = 60.0
 """By how much our clock may run ahead of Google's."""
 
 
-class _Header(BaseModel):
+class _Header(Shape):
     """RS256 is what Google signs with. A token does not choose how it is verified (RFC 8725 §3.1)."""
 
     alg: Literal["RS256"]
     kid: str
 
 
-class Claims(BaseModel):
+class Claims(Shape):
     """What every token of Google's says. Whom it is meant for, whoever reads it compares to the letter."""
 
     iss: Literal["https://accounts.google.com", "accounts.google.com"]

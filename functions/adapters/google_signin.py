@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
-
 from functions.adapters.credentials import Credential
 from functions.adapters.google_signed import Claims, GoogleSigned
 from functions.adapters.outgoing import Answer, Outgoing, Request
@@ -17,6 +15,7 @@ from functions.core.deadline import Deadline
 from functions.core.errors import ChangeRequest, Disconnected, Refused, Unauthenticated, Upstream
 from functions.core.oauth.signin import GoogleAnswer
 from functions.core.oauth.wire import Turned
+from functions.core.shape import Shape
 
 SERVER = "Google's sign-in"
 
@@ -34,7 +33,7 @@ class _IdToken(Claims):
     name: str = ""
 
 
-class _Tokens(BaseModel):
+class _Tokens(Shape):
     """What the token endpoint answers; more may be there."""
 
     access_token: str

@@ -6,10 +6,12 @@ They are JWTs after RFC 9068. What they do not say is whether the grant still li
 from collections.abc import Collection
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from functions.core.shape import Shape
 
 
-class AccessClaims(BaseModel):
+class AccessClaims(Shape):
     """What an access token says."""
 
     model_config = ConfigDict(frozen=True)

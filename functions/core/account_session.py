@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from functions.core.errors import Forbidden
 from functions.core.sealing import Sealer, Unsealable
+from functions.core.shape import Shape
 
 SESSION_LIVES = timedelta(minutes=10)
 
 COOKIE, FORM = "account session", "account form"
 
 
-class _Session(BaseModel):
+class _Session(Shape):
     model_config = ConfigDict(frozen=True)
 
     user: str

@@ -5,13 +5,14 @@ Nothing of the user's is in it, and no token: a conversation is named by its doc
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from functions.core.documents import Key
+from functions.core.shape import Shape
 from functions.core.stored import CONVERSATIONS
 
 
-class Announcement(BaseModel):
+class Announcement(Shape):
     """One message."""
 
     model_config = ConfigDict(frozen=True)

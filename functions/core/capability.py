@@ -17,6 +17,7 @@ from functions.core import signature, strict_json
 from functions.core.errors import CantileverError, CapabilityFault
 from functions.core.model import Tool
 from functions.core.outside import ENGLISH, Api, Query, Scope, Web
+from functions.core.shape import Shape
 
 __all__ = [
     "CHAT",
@@ -48,7 +49,7 @@ CHAT, GET_ANSWER, GET_TRANSCRIPT, DELETE_CONVERSATION, GET_PROFILE, SEARCH, FETC
 """Our own operations (core/openapi.py, core/mcp_tools.py); no capability may publish one of these names."""
 
 
-class Published(BaseModel):
+class Published(Shape):
     """A value that goes out: frozen, closed, and a string under a field is that field's description."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from functions.core.capability import Published
 from functions.core.excerpt import as_many_as_fit, excerpt
+from functions.core.shape import Shape
 
 MAX_EACH = 10
 """Results of one capability. Three capabilities make a list that a model reads whole."""
@@ -23,7 +24,7 @@ Words = Annotated[
 Url = Annotated[str, Field(min_length=1, description="Where a person reads it; it is what an answer cites.")]
 
 
-class SearchRequest(BaseModel):
+class SearchRequest(Shape):
     """What is looked for."""
 
     model_config = ConfigDict(extra="forbid")
@@ -31,7 +32,7 @@ class SearchRequest(BaseModel):
     query: Words
 
 
-class FetchRequest(BaseModel):
+class FetchRequest(Shape):
     """Which of the results is wanted."""
 
     model_config = ConfigDict(extra="forbid")

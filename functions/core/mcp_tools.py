@@ -18,6 +18,7 @@ from functions.core.oauth.records import GoogleGrant
 from functions.core.question import Outcome, Pending
 from functions.core.rest import AnswerRequest, ChatRequest, PendingAnswer
 from functions.core.settings import Settings
+from functions.core.shape import Shape
 
 Json = dict[str, Any]
 
@@ -33,7 +34,7 @@ READS: Mapping[str, bool] = {"readOnlyHint": True, "destructiveHint": False, "op
 """The hints of a tool that only reads."""
 
 
-class ChatResult(BaseModel):
+class ChatResult(Shape):
     """The answer, or where it will be, and the token that goes on with the conversation."""  # Less than ChatAnswer: infra/decisions/0008.
 
     session_id: str = Field(description="Send it with the next question to go on with this conversation.")
@@ -61,7 +62,7 @@ class ChatResult(BaseModel):
         return self.model_dump_json(exclude_none=True)
 
 
-class Profile(BaseModel):
+class Profile(Shape):
     """Whose account is connected (https://developers.openai.com/plugins/reference, `openai/profile`)."""
 
     model_config = ConfigDict(extra="forbid")
@@ -81,7 +82,7 @@ class Profile(BaseModel):
         return self.model_dump_json(exclude_none=True)
 
 
-class Empty(BaseModel):
+class Empty(Shape):
     """No arguments."""
 
     model_config = ConfigDict(extra="forbid")

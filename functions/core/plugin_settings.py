@@ -2,12 +2,13 @@
 
 from typing import Annotated, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from functions.core.setting_kinds import Category, Email, Line, Origin, Switch, Url
+from functions.core.shape import Shape
 
 
-class PluginSettings(BaseModel):
+class PluginSettings(Shape):
     """A part of `Settings`. A field's alias is its environment variable; its description stands in the README's table."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)

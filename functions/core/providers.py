@@ -2,10 +2,12 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
+
+from functions.core.shape import Shape
 
 
-class Provider(BaseModel):
+class Provider(Shape):
     """How one host of Chat Completions wants to be spoken to; each value can be overruled by a setting."""
 
     model_config = ConfigDict(frozen=True)

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Protocol
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from functions.core import strict_json
 from functions.core.deadline import Deadline
 from functions.core.errors import Invalid, Malformed
+from functions.core.shape import Shape
 
 
 class Identity(Protocol):
@@ -36,7 +37,7 @@ def _decoded(data: str) -> str:
         raise ValueError("must be base64 of a text in UTF-8") from error
 
 
-class Message(BaseModel):
+class Message(Shape):
     """A message; Pub/Sub tells its id and its time twice, in two spellings."""
 
     model_config = ConfigDict(frozen=True)
@@ -49,7 +50,7 @@ class Message(BaseModel):
     publish_time: datetime | None = Field(None, alias="publishTime")
 
 
-class Push(BaseModel):
+class Push(Shape):
     """One delivery of a message."""
 
     model_config = ConfigDict(frozen=True)

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from functions.core.shape import Shape
 from functions.core.stored import Failure, SessionId, Step, Tokens, TranscriptTurn, Turn, TurnId
 from functions.core.transcript import Entry
 
@@ -13,7 +14,7 @@ MAX_PAGE = 100  # turns
 PAGE_CHARACTERS = 90_000  # of a page of the transcript; ChatGPT drops answers of 100,000 (wire.md 2.2 and 2.8)
 
 
-class ChatRequest(BaseModel):
+class ChatRequest(Shape):
     """A question, perhaps in a conversation that goes on."""
 
     model_config = ConfigDict(extra="forbid")
@@ -24,7 +25,7 @@ class ChatRequest(BaseModel):
     session_id: SessionId | None = Field(None, description="The session token of an earlier answer, to go on; leave it out to begin anew.")
 
 
-class AnswerRequest(BaseModel):
+class AnswerRequest(Shape):
     """Asks for the answer of a turn that was pending."""
 
     model_config = ConfigDict(extra="forbid")
@@ -33,7 +34,7 @@ class AnswerRequest(BaseModel):
     turn_id: TurnId
 
 
-class ChatAnswer(BaseModel):
+class ChatAnswer(Shape):
     """An answer, and the session token that continues the conversation."""
 
     session_id: str = Field(description="Send it with the next question to continue this conversation. Whoever has it can.")
@@ -52,7 +53,7 @@ class ChatAnswer(BaseModel):
         return cls.model_validate({"session_id": session_id, **turn.model_dump(include=set(cls.model_fields))})
 
 
-class PendingAnswer(BaseModel):
+class PendingAnswer(Shape):
     """There is no answer yet; it will be there under these names."""
 
     session_id: str = Field(description="Whoever has it can continue this conversation, and get the answer.")
@@ -61,7 +62,7 @@ class PendingAnswer(BaseModel):
     poll_after_ms: int = Field(default=1000, description="How long to wait before asking, in milliseconds.")
 
 
-class Transcript(BaseModel):
+class Transcript(Shape):
     """A page of a conversation, oldest turn first."""
 
     session_id: str
@@ -81,7 +82,7 @@ class Transcript(BaseModel):
         return cls(session_id=session_id, turns=tuple(turns), next=entries[len(turns) - 1].position if len(turns) < len(entries) else None)
 
 
-class PageRequest(BaseModel):
+class PageRequest(Shape):
     """Which part of a transcript is wanted."""
 
     model_config = ConfigDict(extra="forbid")
@@ -90,7 +91,7 @@ class PageRequest(BaseModel):
     after: Annotated[str, Field(pattern=r"^[0-9A-Za-z_.-]{0,64}$", description="The `next` of the page before.")] = ""
 
 
-class ErrorAnswer(BaseModel):
+class ErrorAnswer(Shape):
     """What every answer says that is not a success."""
 
     error: Failure

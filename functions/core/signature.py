@@ -72,7 +72,7 @@ def _arguments(where: str, function: Callable[..., Any], hints: Mapping[str, Any
         for parameter in parameters[1:]
     }
     title = "".join(word.capitalize() for word in function.__name__.split("_")) + "Arguments"
-    return create_model(title, __config__=ConfigDict(extra="forbid", frozen=True), **fields)
+    return create_model(title, __config__=ConfigDict(extra="forbid", frozen=True, defer_build=True), **fields)
 
 
 def _kind(where: str, parameter: inspect.Parameter, hints: Mapping[str, Any]) -> Any:

@@ -8,10 +8,11 @@ from base64 import urlsafe_b64encode
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from functions.core.documents import Key
 from functions.core.errors import StoreUnavailable
+from functions.core.shape import Shape
 
 CONVERSATIONS = "conversations"
 TURNS = "turns"
@@ -35,7 +36,7 @@ SessionId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$", description=
 TurnId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The turn_id of an answer that is pending.")]
 
 
-class Stored(BaseModel):
+class Stored(Shape):
     """What lies in a document."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -65,7 +66,7 @@ class Stored(BaseModel):
         return found
 
 
-class Said(BaseModel):
+class Said(Shape):
     """One message of the buffer, as it was said."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -85,7 +86,7 @@ class Said(BaseModel):
         return self.model_copy(update={"text": self.text.encode()[: max(0, tokens - MESSAGE_TOKENS)].decode(errors="ignore")})
 
 
-class Lease(BaseModel):
+class Lease(Shape):
     """Who works on the first turn of a queue, and until when nobody else may. By the store's clock: a skewed instance steals nothing."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -95,7 +96,7 @@ class Lease(BaseModel):
     until: datetime
 
 
-class Waiting(BaseModel):
+class Waiting(Shape):
     """A turn that was accepted and has not ended."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -107,7 +108,7 @@ class Waiting(BaseModel):
     """How often somebody has begun to answer it."""
 
 
-class Bearer(BaseModel):
+class Bearer(Shape):
     """Who showed an access token of ours, and of which grant it is."""
 
     model_config = ConfigDict(frozen=True)
@@ -139,7 +140,7 @@ class Head(Stored):
         return (*self.earlier, self.thread)
 
 
-class Failure(BaseModel):
+class Failure(Shape):
     """Why something was not done; `error` of every answer that is not a success."""
 
     model_config = ConfigDict(frozen=True)
@@ -149,7 +150,7 @@ class Failure(BaseModel):
     retryable: bool = Field(description="Whether the same request may succeed later.")
 
 
-class Step(BaseModel):
+class Step(Shape):
     """One call of an operation."""
 
     model_config = ConfigDict(frozen=True)
@@ -159,7 +160,7 @@ class Step(BaseModel):
     milliseconds: int = Field(description="How long it took.")
 
 
-class Tokens(BaseModel):
+class Tokens(Shape):
     """Tokens of all model calls of a turn, as the provider counted them."""
 
     model_config = ConfigDict(frozen=True)
@@ -168,7 +169,7 @@ class Tokens(BaseModel):
     output_tokens: int = 0
 
 
-class TranscriptTurn(BaseModel):
+class TranscriptTurn(Shape):
     """A question and what came of it: done with an answer, failed with an error, or pending."""
 
     turn_id: str

@@ -15,12 +15,13 @@ from hashlib import sha256
 from typing import Annotated, Any, Literal, Protocol
 from urllib.parse import unquote_plus
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from functions.core import strict_json
 from functions.core.deadline import Deadline
 from functions.core.errors import ChangeRequest
 from functions.core.oauth.wire import OAuthError
+from functions.core.shape import Shape
 from functions.core.stored import Stored
 from functions.core.visible import visible
 
@@ -88,7 +89,7 @@ class ClientDocuments(Protocol):
         """
 
 
-class Metadata(BaseModel):
+class Metadata(Shape):
     """What a client says of itself (RFC 7591 section 2); what we do not look at may be anything."""
 
     model_config = ConfigDict(extra="ignore")

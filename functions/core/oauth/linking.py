@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from functions.core.capability import Catalogue
 from functions.core.deadline import Deadline
@@ -33,12 +33,13 @@ from functions.core.oauth.signin import GoogleAnswer, GoogleSignIn
 from functions.core.oauth.wire import Declined, OAuthError, Turned, as_sent
 from functions.core.records import Records
 from functions.core.sealing import Sealer, Unsealable
+from functions.core.shape import Shape
 from functions.core.stored import digest
 
 FORM = "consent form"
 
 
-class Form(BaseModel):
+class Form(Shape):
     """What the consent page is about; it comes back with the user's choice."""
 
     model_config = ConfigDict(frozen=True)

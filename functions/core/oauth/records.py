@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from functions.core.documents import Key, Place
+from functions.core.shape import Shape
 from functions.core.stored import Stored, digest
 
 CLIENTS, SIGNINS, CODES, FAMILIES, REFRESH_TOKENS, CONSENTS, GOOGLE_GRANTS = COLLECTIONS = (
@@ -33,7 +34,7 @@ REUSE_SECONDS = 10.0
 """How long after its successor was first used an old refresh token still gives that successor: the answer may have been lost."""
 
 
-class Asked(BaseModel):
+class Asked(Shape):
     """What a client asked for at the authorization endpoint, once it was found in order."""
 
     model_config = ConfigDict(frozen=True)
@@ -105,7 +106,7 @@ class Refresh(Stored):
     """The successor's hash."""
 
 
-class Allowed(BaseModel):
+class Allowed(Shape):
     """A capability that the user switched on for a client."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
