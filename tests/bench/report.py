@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Verdict:
-    """One goal of the handbook's table, what it asks, and what was measured."""
+    """One of our goals, what it asks, and what was measured."""
 
     goal: str
     asked: str

@@ -17,7 +17,7 @@ T = TypeVar("T")
 TOKENS, ROUNDS = 300, 5
 FIRST, AGAIN = "verify, first time", "verify, seen before"
 GOALS = {FIRST: 200.0, AGAIN: 20.0}
-"""Microseconds of processor time; the second is the handbook's stretch."""
+"""Microseconds of processor time; the second is a stretch."""
 GOOGLES = "r" * 120
 """As long as a refresh token of Google's."""
 

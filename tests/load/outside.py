@@ -21,7 +21,7 @@ from infra.local.serving import serving
 from tests.load.questions import SLOW_SECONDS, slow
 
 MODEL = Switches(latency=0.3, sigma=0.35)
-"""The article names no model's latency; this is the handbook's (performance.md, P3)."""
+"""The article names no model's latency; this is our goal's, P3."""
 
 
 async def main(percent: float) -> list[tuple[str, bool, float]]:
